@@ -1,0 +1,128 @@
+"""What is kept of people's talks: conversations, messages, preferences. The reads are here; the writes in `services.py`."""
+
+import uuid
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+# Each session that talks in a conversation owns a stretch of the conversation's order: positions from
+# `stretch << STRETCH_BITS` on. Two sessions can never interleave, however late their last records arrive.
+STRETCH_BITS = 20
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def owned_by(self, user) -> Self:
+        """Those of one person, without the deleted ones, latest activity first."""
+        return self.filter(owner=user, deleted_at=None).order_by("-updated_at", "-id")
+
+    def matching(self, words: str) -> Self:
+        """Those whose title or any message contains the words."""
+        found = Message.objects.filter(conversation=models.OuterRef("pk"), text__icontains=words)
+        return self.filter(models.Q(title__icontains=words) | models.Exists(found))
+
+
+class Conversation(models.Model):
+    """One thread of talk of one person."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    title = models.CharField(_("title"), max_length=120, blank=True)
+    titled_by_person = models.BooleanField(default=False, editable=False)
+    stretches = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "-updated_at"])]
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def in_order(self) -> Self:
+        """By position: the onset of speech or the sending of text, whatever order transcripts arrived in."""
+        return self.order_by("position", "created_at")
+
+
+class Message(models.Model):
+    """One item of a conversation, from one speaker.
+
+    `text` is the whole text; `heard_chars` and `heard_ms` say how far an interrupted answer was heard (null: all of
+    it, or not speech); `generated_ms` is the length of all the speech that was made for it.
+    """
+
+    class Role(models.TextChoices):
+        USER = "user", _("user")
+        ASSISTANT = "assistant", _("assistant")
+        TOOL = "tool", _("tool")
+
+    class Modality(models.TextChoices):
+        TEXT = "text", _("text")
+        VOICE = "voice", _("voice")
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("under way")
+        COMPLETED = "completed", _("completed")
+        INTERRUPTED = "interrupted", _("interrupted")
+        FAILED = "failed", _("failed")  # a transcription or an answer that did not come about
+        UNANSWERED = "unanswered", _("not answered")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    session_id = models.UUIDField(null=True, blank=True, db_index=True)
+    item_id = models.CharField(max_length=64)
+    position = models.BigIntegerField()
+    role = models.CharField(max_length=16, choices=Role.choices)
+    modality = models.CharField(max_length=8, choices=Modality.choices)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    text = models.TextField(blank=True)
+    heard_chars = models.PositiveIntegerField(null=True, blank=True)
+    heard_ms = models.PositiveIntegerField(null=True, blank=True)
+    generated_ms = models.PositiveIntegerField(null=True, blank=True)
+    client_id = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["session_id", "item_id"], name="one_message_per_item")]
+        indexes = [models.Index(fields=["conversation", "position"])]
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def heard_text(self) -> str:
+        """The part that was heard: what a later session is told was said."""
+        return self.text if self.heard_chars is None else self.text[: self.heard_chars]
+
+
+class Preferences(models.Model):
+    """What one person chose for the chat and the voice panel."""
+
+    owner = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="preferences", primary_key=True
+    )
+    voice = models.CharField(max_length=40, blank=True)
+    turn_preset = models.CharField(max_length=20, default="normal")
+    captions = models.BooleanField(default=True)
+    language = models.CharField(max_length=10, blank=True)
+    theme = models.CharField(max_length=10, default="system")
+
+    class Meta:
+        verbose_name_plural = _("preferences")
+
+    def __str__(self) -> str:
+        return f"preferences of {self.owner_id}"

@@ -1,0 +1,134 @@
+"""What is kept of voice and text sessions: the session, its used tokens, turns, events and usage. No content of talks."""
+
+import uuid
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class RealtimeSessionQuerySet(models.QuerySet["RealtimeSession"]):
+    def active(self) -> Self:
+        """Those that have not ended."""
+        return self.filter(ended_at=None)
+
+    def lease_expired(self, now: datetime) -> Self:
+        """Active ones whose process has not renewed the lease: it crashed or was killed."""
+        return self.active().filter(lease_until__lt=now)
+
+
+class RealtimeSession(models.Model):
+    """One session, from the redeemed token to its stored end reason."""
+
+    class Modality(models.TextChoices):
+        VOICE = "voice", _("voice")
+        TEXT = "text", _("text")
+
+    id = models.UUIDField(primary_key=True, editable=False)  # chosen when the token is minted
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="realtime_sessions")
+    conversation = models.ForeignKey(
+        "conversations.Conversation", on_delete=models.SET_NULL, null=True, blank=True, related_name="realtime_sessions"
+    )
+    modality = models.CharField(max_length=8, choices=Modality.choices)
+    engine = models.CharField(max_length=16)  # "openai", "local" or "other", from the upstream's host
+    model = models.CharField(max_length=80)
+    voice = models.CharField(max_length=40, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    ended_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    end_reason = models.CharField(max_length=40, blank=True, db_index=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    worker = models.CharField(max_length=80, blank=True)
+    auth_hash = models.CharField(max_length=64, blank=True)  # of the login that minted it; a new password ends it
+    turns = models.PositiveIntegerField(default=0)
+    interruptions = models.PositiveIntegerField(default=0)
+    reconnects_browser = models.PositiveIntegerField(default=0)
+    reconnects_upstream = models.PositiveIntegerField(default=0)
+    audio_in_ms = models.PositiveIntegerField(default=0)
+    audio_out_ms = models.PositiveIntegerField(default=0)
+    dropped_ms = models.PositiveIntegerField(default=0)
+    first_audio_ms = models.PositiveIntegerField(null=True, blank=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+
+    objects = RealtimeSessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        indexes = [models.Index(fields=["user", "-started_at"]), models.Index(fields=["ended_at", "lease_until"])]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class UsedToken(models.Model):
+    """The id of a session token that was redeemed. Unique: the insert is what makes tokens single-use."""
+
+    jti = models.CharField(max_length=43, primary_key=True)
+    session_id = models.UUIDField()
+    used_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self) -> str:
+        return self.jti[:6]
+
+
+class Turn(models.Model):
+    """The timings of one answered turn, in ms. Marks are null when the turn did not reach them."""
+
+    session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="turn_rows")
+    response_id = models.CharField(max_length=64)
+    item_id = models.CharField(max_length=64, blank=True)
+    status = models.CharField(max_length=20)
+    created_at = models.DateTimeField(auto_now_add=True)
+    endpointing_ms = models.IntegerField(null=True)  # speech stopped -> response created
+    first_delta_ms = models.IntegerField(null=True)  # response created -> first audio delta
+    playout_start_ms = models.IntegerField(null=True)  # first audio delta -> first sample reported as played
+    response_latency_ms = models.IntegerField(null=True)  # speech stopped -> first sample reported as played
+    heard_ms = models.IntegerField(null=True)
+    generated_ms = models.IntegerField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["session", "response_id"], name="one_turn_per_response")]
+
+    def __str__(self) -> str:
+        return f"{self.session_id}/{self.response_id}"
+
+
+class SessionEvent(models.Model):
+    """Something that happened in a session, by name and numbers; never what was said."""
+
+    session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="events")
+    at_ms = models.PositiveIntegerField()  # since the session began
+    name = models.CharField(max_length=60)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["session", "at_ms"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UsageRecord(models.Model):
+    """What one response or one transcription used, as the upstream counted it. Rows are never changed."""
+
+    session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="usage")
+    meter = models.CharField(max_length=16)  # "response" or "transcription"
+    reference = models.CharField(max_length=64)  # response id or item id
+    created_at = models.DateTimeField(auto_now_add=True)
+    text_in = models.PositiveIntegerField(default=0)
+    audio_in = models.PositiveIntegerField(default=0)
+    cached_text = models.PositiveIntegerField(default=0)
+    cached_audio = models.PositiveIntegerField(default=0)
+    text_out = models.PositiveIntegerField(default=0)
+    audio_out = models.PositiveIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["session", "meter", "reference"], name="one_usage_row_per_reference")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.meter} {self.reference}"
