@@ -42,6 +42,8 @@ class Conversation(models.Model):
         indexes = [models.Index(fields=["owner", "-updated_at"])]
         verbose_name = _("conversation")
         verbose_name_plural = _("conversations")
+        # Apart from Django's own "view": staff may see that a conversation exists without reading what was said.
+        permissions = [("view_content", _("Can read what was said"))]
 
     def __str__(self) -> str:
         return str(self.id)
