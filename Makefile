@@ -1,0 +1,64 @@
+# The commands of this project. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
+# Variables: PORT (8000), PYTHON (the interpreter for .venv), CHROMIUM_BIN (the browser for the tests).
+.PHONY: help run test test-python test-js test-browser check format lock screenshots install install-dev clean
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+python := .venv/bin/python
+# A key or an address meant for the live site (also one in .env) must not reach a test.
+for_tests := DEBUG=true OPENAI_API_KEY= OPENAI_API_KEY_FILE= REALTIME_BASE_URL= DATABASE_URL= REDIS_URL=
+pytest := $(for_tests) $(python) -m pytest
+
+help:
+	@echo "make run            start the site on http://127.0.0.1:8000/ (make run PORT=8001 for another port)"
+	@echo "make test           run every test: Python, JavaScript, browser"
+	@echo "make check          format, lint, types, Django's checks, migrations"
+	@echo "make format         put the code into its format"
+	@echo "make screenshots    refresh the pictures of the README from a test run"
+	@echo "make lock           pin the dependencies of pyproject.toml anew"
+
+run: install
+	@$(python) scripts/run.py
+
+install:
+	@scripts/venv.sh run
+
+install-dev:
+	@scripts/venv.sh dev
+
+# Three parts in this order. Browser tests have a process of their own: once the synchronous Playwright has run in a
+# process, no asyncio test can.
+test: test-python test-js test-browser
+
+test-python: install-dev
+	$(pytest) tests --ignore=tests/browser
+
+test-js: install-dev
+	scripts/test-js
+
+test-browser: install-dev
+	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser --timeout=180
+
+check: install-dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	$(for_tests) $(python) manage.py check --fail-level WARNING
+	$(for_tests) $(python) manage.py makemigrations --check --dry-run
+
+format: install-dev
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+screenshots: install-dev
+	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && \
+	  SCREENSHOTS=docs/images $(pytest) tests/browser -m screenshot --timeout=180
+
+# The run lock takes its versions from the development lock, so that both agree on every package they share.
+compile := .venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet $(LOCK_OPTIONS)
+lock: install-dev
+	$(compile) --extra dev -o requirements/dev.lock
+	$(compile) -c requirements/dev.lock -o requirements/run.lock
+
+clean:
+	rm -rf .venv test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
