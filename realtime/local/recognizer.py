@@ -1,0 +1,137 @@
+"""Speech recognition: Moonshine on onnxruntime, weights from the `moonshine-voice` wheel. Knows no turns and no threads."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.local.errors import EngineMissing
+
+RATE_HZ = 16_000
+SHORTEST_SAMPLES = RATE_HZ // 10
+LONGEST_SAMPLES = (
+    20 * RATE_HZ
+)  # longer audio is cut where it is quietest: the model was made for short stretches
+MIN_VOICED_MS = 200.0
+_BOS, _EOS = 1, 2
+_TOKENS_PER_SECOND = 6.5  # more than anybody says; stops a decoder that repeats itself
+# What the small model writes for silence and for tones.
+_HALLUCINATION = re.compile(r"^\W*(you|thank you|bye|♪*)\W*$", re.IGNORECASE)
+
+
+class Recognizer:
+    """English speech to text. Calls are safe from several threads; the sessions are shared."""
+
+    def __init__(self, path: str | Path | None = None, size: str = "tiny") -> None:
+        import onnxruntime
+
+        folder = Path(path) if path else _packaged(size)
+        suffix = ".onnx" if (folder / "encoder_model.onnx").exists() else ".ort"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+
+        def load(name: str) -> onnxruntime.InferenceSession:
+            file = folder / f"{name}{suffix}"
+            if not file.exists():
+                raise EngineMissing(
+                    f"There is no {file.name} in the recogniser's folder: pass one that has it."
+                )
+            return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+        self._encoder, self._decoder = load("encoder_model"), load("decoder_model_merged")
+        self._encoder_inputs = {entry.name for entry in self._encoder.get_inputs()}
+        self._decoder_inputs = [entry.name for entry in self._decoder.get_inputs()]
+        self._cache_outputs = [entry.name for entry in self._decoder.get_outputs()][1:]
+        past = next(entry for entry in self._decoder.get_inputs() if entry.name.startswith("past"))
+        self._no_past = np.zeros((1, past.shape[1], 0, past.shape[3]), np.float32)
+        self._vocabulary = _read_vocabulary(folder / "tokenizer.bin")
+
+    def transcribe(self, samples: NDArray[np.float32], voiced_ms: float | None = None) -> str:
+        """Mono float32 at 16 kHz in [-1, 1] to text; empty for what is too short, too quiet or no speech.
+
+        `voiced_ms` is how much of it detection took for speech; below 200 ms the model would make something up.
+        """
+        if len(samples) < SHORTEST_SAMPLES or (voiced_ms is not None and voiced_ms < MIN_VOICED_MS):
+            return ""
+        texts = [self._decode(list(self._tokens(part))) for part in _parts(samples)]
+        text = " ".join(filter(None, texts))
+        short = voiced_ms is None or voiced_ms < 2 * MIN_VOICED_MS
+        return "" if text.strip("♪ ") == "" or (short and _HALLUCINATION.match(text)) else text
+
+    def _tokens(self, samples: NDArray[np.float32]) -> Iterator[int]:
+        """Greedy decoding. The first step fills the cache of the encoder's half; later steps only grow the decoder's."""
+        audio = samples[None]
+        given = {"input_values": audio, "attention_mask": np.ones(audio.shape, np.int64)}
+        hidden = self._encoder.run(
+            None, {name: given[name] for name in given if name in self._encoder_inputs}
+        )[0]
+        feed = {name: self._no_past for name in self._decoder_inputs if name.startswith("past")}
+        feed["encoder_hidden_states"] = hidden
+        feed["encoder_attention_mask"] = np.ones((1, hidden.shape[1]), np.int64)
+        token, has_cache = _BOS, False
+        for _ in range(int(len(samples) / RATE_HZ * _TOKENS_PER_SECOND) + 6):
+            feed["input_ids"] = np.array([[token]], np.int64)
+            feed["use_cache_branch"] = np.array([has_cache])
+            logits, *cache = self._decoder.run(None, {name: feed[name] for name in self._decoder_inputs})
+            token = int(logits[0, -1].argmax())
+            if token == _EOS:
+                return
+            yield token
+            for name, value in zip(self._cache_outputs, cache, strict=True):
+                if not has_cache or ".decoder." in name:
+                    feed[name.replace("present", "past_key_values")] = value
+            has_cache = True
+
+    def _decode(self, tokens: list[int]) -> str:
+        pieces = b"".join(self._vocabulary[token] for token in tokens)
+        return pieces.decode("utf-8", "replace").replace("\u2581", " ").strip()
+
+
+def _packaged(size: str) -> Path:
+    if size != "tiny":
+        raise EngineMissing(
+            "The base recogniser is prepared once: pip install moonshine-cpp==0.1.4 onnx, then "
+            "python -m realtime.local.prepare_base FOLDER, then start with --recognizer base --recognizer-path FOLDER"
+        )
+    # The wheel's own code is not imported: it would want a sound card's library, and only its files are needed.
+    spec = importlib.util.find_spec("moonshine_voice")
+    folder = Path(spec.origin).parent / "assets" / "tiny-en" if spec and spec.origin else None
+    if folder is None or not folder.exists():
+        raise EngineMissing(
+            "Recognition needs a package, in exactly this version (later ones come without the model): "
+            "pip install moonshine-voice==0.1.0 onnxruntime"
+        )
+    return folder
+
+
+def _read_vocabulary(path: Path) -> list[bytes]:
+    """A row of tokens, each with its length before it: one byte, or two when the first one's top bit is set."""
+    data, tokens, at = path.read_bytes(), [], 0
+    while at < len(data):
+        length = data[at]
+        at += 1
+        if length & 0x80:
+            length = (length & 0x7F) | (data[at] << 7)
+            at += 1
+        tokens.append(data[at : at + length])
+        at += length
+    return tokens
+
+
+def _parts(samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Stretches the model can take, cut in the quietest 100 ms of the last five seconds of each."""
+    while len(samples) > LONGEST_SAMPLES:
+        window = RATE_HZ // 10
+        tail = samples[LONGEST_SAMPLES - 5 * RATE_HZ : LONGEST_SAMPLES]
+        loudness = np.square(tail.reshape(-1, window)).mean(axis=1)
+        cut = LONGEST_SAMPLES - 5 * RATE_HZ + int(loudness.argmin()) * window + window // 2
+        yield samples[:cut]
+        samples = samples[cut:]
+    if len(samples) >= SHORTEST_SAMPLES:
+        yield samples
