@@ -1,0 +1,264 @@
+// A voice call: performs the effects of call.js on microphone, speaker and socket. No DOM; listeners get events.
+
+import { initial, isBusy, isLive, reduce } from "./call.js";
+import { Downlink } from "./downlink.js";
+import { Microphone } from "./microphone.js";
+import { level } from "./pcm.js";
+import { RelayLink } from "./socket.js";
+import { Speaker } from "./speaker.js";
+import { Talk } from "./talk.js";
+import { turnDetection } from "./turns.js";
+import { Uplink } from "./uplink.js";
+import { WakeLock } from "./wake_lock.js";
+
+const SPOKEN = 0.02; // level above which a muted person is told so
+
+/**
+ * Fires, each with `detail`: "change" {state, previous}; "relay" (a message of the relay); "minted" (the mint's answer);
+ * "step" {step} as the call is set up; "heard" {item, samples} as sound is played; "spoken-muted" {}.
+ */
+export class VoiceCall extends EventTarget {
+  state = initial;
+  settings = { preset: "normal", microphone: "", speed: 1, interruptible: true };
+  microphone = new Microphone((samples) => this.#capture(samples));
+  speaker;
+  #link;
+  #uplink = null;
+  #talk = null;
+  #downlink = new Downlink();
+  #wake = new WakeLock();
+  #clears = []; // items whose `audio.clear` waits for the worklet's answer
+  #played = null; // {item_id, samples} last heard
+  #acked = 0;
+  #sessionId = null;
+  #timer = null;
+
+  /** `mint({modality, resume_session_id})` resolves to the mint's answer or rejects with MintError. */
+  constructor({ mint }) {
+    super();
+    this.speaker = new Speaker({
+      position: (at) => this.#position(at),
+      started: () => (this.#step("audio"), this.dispatch({ type: "playout.started" })),
+      stopped: () => this.dispatch({ type: "playout.stopped" }),
+      cleared: (at) => this.#cleared(at),
+    });
+    this.#link = new RelayLink({
+      mint: (resume) => mint({ modality: "voice", resume_session_id: resume }),
+      hello: () => ({ played: this.#played, received: this.#downlink.received, uplink_samples: this.#uplink.captured, client: {} }),
+      on: {
+        minted: (answer) => this.#minted(answer),
+        opened: () => this.#step("socket"),
+        ready: (message) => this.#ready(message),
+        message: (message) => this.#receive(message),
+        audio: (buffer) => this.#hear(buffer),
+        lost: (how) => (this.#uplink?.detach(), this.dispatch({ type: "link.lost", ...how })),
+        over: (how) => this.dispatch({ type: "link.over", ...how }),
+      },
+    });
+    this.microphone.addEventListener("lost", () => isBusy(this.state) && this.#openMicrophone(""));
+    addEventListener("online", () => this.#link.hurry());
+    addEventListener("pagehide", () => this.microphone.stop());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && isLive(this.state) && this.#prime());
+  }
+
+  /** Call it inside the person's tap: only there may a page make sound contexts run. */
+  start() {
+    if (isBusy(this.state)) return;
+    this.#prime();
+    this.dispatch({ type: "start" });
+  }
+
+  #prime() {
+    this.microphone.prime();
+    this.speaker.prime();
+  }
+
+  dispatch(event) {
+    const previous = this.state;
+    const { state, effects } = reduce(previous, event, performance.now());
+    this.state = state;
+    clearTimeout(this.#timer);
+    if (state.deadlineAt !== null)
+      this.#timer = setTimeout(() => this.dispatch({ type: "deadline" }), Math.max(0, state.deadlineAt - performance.now()));
+    for (const effect of effects) this.#perform(effect);
+    if (isLive(state) !== isLive(previous)) this.#wake.hold(isLive(state));
+    if (state !== previous) this.#fire("change", { state, previous });
+  }
+
+  /** True when the text went into the running call. */
+  sendText(text, clientId) {
+    return isLive(this.state) && this.#link.send({ type: "input.text", text, client_id: clientId });
+  }
+
+  configure(change) {
+    Object.assign(this.settings, change);
+    if ("preset" in change && (change.preset === "push_to_talk") !== this.state.talkMode)
+      return this.dispatch({ type: "talk.mode", on: change.preset === "push_to_talk" });
+    if ("preset" in change) this.#configureTurns();
+    const { speed, interruptible } = change;
+    if (speed !== undefined || interruptible !== undefined) this.#link.send({ type: "session.configure", speed, interruptible });
+    if ("microphone" in change && isBusy(this.state)) this.#openMicrophone(change.microphone);
+  }
+
+  /** Inside a tap: sound that the browser held back. */
+  async enableSound() {
+    this.#prime();
+    if (await this.speaker.open()) this.dispatch({ type: "sound.running" });
+  }
+
+  #perform(effect) {
+    switch (effect.do) {
+      case "open_microphone": return this.#setUp();
+      case "connect": return this.#link.open();
+      case "send": return void this.#link.send(effect.message);
+      case "configure_turns": return this.#configureTurns();
+      case "begin_talk": return this.#talk?.begin();
+      case "commit_talk": return this.#talk?.finish();
+      case "interrupt": return this.#interrupt();
+      case "hang_up": return this.#hangUp();
+    }
+  }
+
+  #setUp() {
+    this.#uplink = new Uplink({ send: (samples) => this.#link.sendAudio(samples), waitingBytes: () => this.#link.waitingBytes });
+    this.#talk = new Talk(this.#uplink, () => this.#link.send({ type: "input.commit" }));
+    this.#downlink.forget();
+    this.#played = this.#sessionId = null;
+    this.#acked = this.#clears.length = 0;
+    this.speaker.open().then((runs) => runs || this.dispatch({ type: "sound.blocked" }), () => this.dispatch({ type: "sound.blocked" }));
+    this.#openMicrophone(this.settings.microphone);
+  }
+
+  async #openMicrophone(deviceId) {
+    const asked = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
+    if (asked?.state === "prompt") this.dispatch({ type: "mic.asking" });
+    try {
+      await this.microphone.open(deviceId);
+    } catch (error) {
+      return this.dispatch({ type: "mic.failed", code: error.code ?? "mic.unsupported" });
+    }
+    if (!isBusy(this.state)) return this.microphone.stop(); // ended while the browser was asking
+    this.#step("permission");
+    this.dispatch({ type: "mic.ready" });
+  }
+
+  #capture(samples) {
+    this.#step("microphone");
+    if (!this.#uplink) return;
+    if (this.state.muted) {
+      if (level(samples) > SPOKEN) this.#fire("spoken-muted");
+      samples.fill(0); // silence, not nothing: the sentence that was begun must come to its end
+    }
+    if (this.state.talkMode) this.#talk.take(samples);
+    else this.#uplink.push(samples);
+    this.#uplink.pump(performance.now());
+    if (this.#uplink.held !== this.state.slow) this.dispatch({ type: "link.slow", on: this.#uplink.held });
+  }
+
+  #minted(answer) {
+    this.#step("token");
+    if (this.#sessionId !== null && this.#sessionId !== answer.session_id) {
+      // The session is gone: a new one begins with what the old one did not hear.
+      this.#uplink.renumber(this.#acked);
+      this.#downlink.forget();
+      this.speaker.flush();
+      this.#played = null;
+    }
+    this.#sessionId = answer.session_id;
+    this.#fire("minted", answer);
+  }
+
+  #ready(message) {
+    this.#acked = message.uplink_samples;
+    this.#uplink.attach(message.uplink_samples, performance.now());
+    this.#reached(message.state);
+    if (this.settings.preset !== "normal" || this.state.talkMode) this.#configureTurns();
+    const { speed, interruptible } = this.settings;
+    if (this.state.muted || speed !== 1 || !interruptible) this.#link.send({ type: "session.configure", muted: this.state.muted, speed, interruptible });
+    this.dispatch({ type: "link.ready", state: message.state });
+    this.#fire("relay", message);
+  }
+
+  #reached(state) {
+    if (state !== "connecting" && state !== "reconnecting") this.#step("upstream");
+  }
+
+  #configureTurns() {
+    const preset = this.state.talkMode ? "push_to_talk" : this.settings.preset === "push_to_talk" ? "normal" : this.settings.preset;
+    this.#link.send({ type: "session.configure", turn_detection: turnDetection(preset) });
+    if (this.state.talkMode) this.#link.send({ type: "input.clear" });
+  }
+
+  #receive(message) {
+    switch (message.type) {
+      case "state": this.#reached(message.state); this.dispatch({ type: "relay.state", state: message.state }); break;
+      case "audio.begin": this.#begin(message); break;
+      case "audio.end": this.speaker.end(message.item_id); break;
+      case "audio.clear": this.#clear(message.item_id); break;
+      case "uplink.ack": this.#acked = message.samples; break;
+      case "tool.status": this.dispatch({ type: "relay.tool", name: message.name, status: message.status }); break;
+      case "usage": this.dispatch({ type: "relay.usage", usage: message }); break;
+      case "warning": this.dispatch({ type: "relay.warning", code: message.code, message: message.message, endsInMs: message.ends_in_ms }); break;
+      case "error": this.dispatch({ type: "relay.error", code: message.code, message: message.message }); break;
+      case "ended": this.dispatch({ type: "relay.ended", reason: message.reason, summary: summaryOf(message.summary) }); break;
+      case "transcript.delta": case "transcript.done": this.#step("transcript"); break;
+    }
+    this.#fire("relay", message);
+  }
+
+  #begin({ item_id: item, offset_samples: offset }) {
+    if (this.#downlink.begin(item, offset)) this.speaker.begin(item, offset);
+  }
+
+  #hear(buffer) {
+    const fresh = this.#downlink.accept(new Int16Array(buffer));
+    if (fresh) this.speaker.play(fresh);
+  }
+
+  #position({ item, samples, bufferedMs }) {
+    this.#played = { item_id: item, samples };
+    this.#link.send({ type: "playout.position", ...this.#played, buffered_ms: bufferedMs });
+    this.#fire("heard", { item, samples });
+  }
+
+  #clear(item) {
+    this.#downlink.refuse(item);
+    this.#clears.push(item);
+    this.speaker.flush();
+  }
+
+  #cleared({ item, samples }) {
+    if (item !== null) this.#position({ item, samples, bufferedMs: 0 });
+    const asked = this.#clears.shift();
+    if (asked !== undefined) {
+      const heard = this.#played?.item_id === asked ? this.#played.samples : 0;
+      this.#link.send({ type: "playout.cleared", item_id: asked, samples: heard });
+    }
+    this.dispatch({ type: "playout.stopped" });
+  }
+
+  #interrupt() {
+    const current = this.#downlink.received?.item_id;
+    if (current) this.#downlink.refuse(current);
+    this.speaker.flush(); // at once: the relay's own clear is a round trip away
+    this.#link.send({ type: "interrupt" });
+  }
+
+  #hangUp() {
+    this.#link.close();
+    this.#uplink = this.#talk = null;
+    this.speaker.flush();
+    this.microphone.stop();
+    this.speaker.stop();
+  }
+
+  #step(step) {
+    this.#fire("step", { step });
+  }
+
+  #fire(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+const summaryOf = (summary) => (summary ? { durationMs: summary.duration_ms, turns: summary.turns, interruptions: summary.interruptions } : {});

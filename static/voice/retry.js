@@ -1,0 +1,34 @@
+// What to do when a connection ends, and when to try again. Pure: time and chance are arguments.
+
+const BASE_MS = 500;
+const CAP_MS = 30_000;
+export const MOST_TRIES = 8;
+export const GRACE_MS = 60_000; // as long as the relay keeps the session
+
+// "again": mint and reconnect. "over": the session ended in an ordinary way. "stop": it must not be tried again.
+const VERDICTS = {
+  1000: "over", 4400: "stop", 4403: "stop", 4408: "over", 4409: "stop", 4413: "stop", 4429: "stop", 4440: "over",
+  4500: "again", 4502: "stop", 4503: "again", 4504: "again", 4508: "again",
+};
+
+/** `retryAfterMs`: from the `error` before the close, or null. Codes of servers and proxies (1006, 1011 ...) mean again. */
+export function verdict(closeCode, retryAfterMs = null) {
+  if (closeCode === 4502 && retryAfterMs !== null) return "again";
+  return VERDICTS[closeCode] ?? "again";
+}
+
+const CODE_OF = { 4400: "bad_message", 4403: "session.revoked", 4408: "session.idle", 4409: "session.superseded", 4413: "bad_message",
+  4429: "quota", 4440: "session.limit", 4502: "upstream.lost" };
+
+/** The problem a close code stands for when no `error` said more. */
+export const problemOf = (closeCode) => CODE_OF[closeCode] ?? "net.lost";
+
+/**
+ * Milliseconds to wait before try number `attempt` (from 1), or null when it is time to give up.
+ * `chance` is 0 to 1 (full jitter); a `retryAfterMs` that the other side asked for is honoured.
+ */
+export function waitBefore({ attempt, elapsedMs, chance, retryAfterMs = null }) {
+  if (attempt > MOST_TRIES) return null;
+  const wait = Math.max(retryAfterMs ?? 0, chance * Math.min(CAP_MS, BASE_MS * 2 ** (attempt - 1)));
+  return elapsedMs + wait > GRACE_MS ? null : wait;
+}

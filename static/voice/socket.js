@@ -1,0 +1,199 @@
+// One session with the relay over as many connections as it takes: mint, open, hello, heartbeat, come back. No audio, no DOM.
+
+import { MOST_TRIES, problemOf, verdict, waitBefore } from "./retry.js";
+
+const PING_MS = 5_000;
+const SILENCE_MS = 10_000; // after this a connection counts as lost, whatever the socket says
+const OPEN_MS = 10_000;
+const STEADY_MS = 5_000; // a connection shorter than this does not start the count of tries anew
+
+const quietly = () => {};
+
+/** A refusal of the mint: `code`, `message`, `status`, `retryAfterMs` (null when it makes no sense to wait). */
+export class MintError extends Error {
+  constructor({ code, message, status = 0, retryAfterMs = null }) {
+    super(message);
+    Object.assign(this, { code, status, retryAfterMs });
+  }
+}
+
+/**
+ * `mint(resumeSessionId)` resolves to the mint's answer or rejects with MintError.
+ * `on`: `minted(answer)`, `opened()`, `ready(message)`, `message(object)`, `audio(ArrayBuffer)`,
+ * `lost({attempt, of, waitMs})`, `over({code, reason, message, retryAfterMs})`.
+ * `hello()` gives the fields of the first message.
+ */
+export class RelayLink {
+  #mint;
+  #on;
+  #hello;
+  #socket = null;
+  #turn = 0; // grows with each try: what an older try still has to say is not heard
+  #sessionId = null;
+  #ready = false;
+  #attempt = 0;
+  #lostAt = null;
+  #lastError = null;
+  #pingTimer = null;
+  #waitTimer = null;
+  #openTimer = null;
+  #heardAt = 0;
+  #readyAt = null;
+  #closed = true;
+
+  constructor({ mint, hello, on }) {
+    this.#mint = mint;
+    this.#hello = hello;
+    this.#on = { minted: quietly, opened: quietly, audio: quietly, lost: quietly, ...on };
+  }
+
+  get sessionId() {
+    return this.#sessionId;
+  }
+
+  get isOpen() {
+    return !this.#closed;
+  }
+
+  get isReady() {
+    return this.#ready;
+  }
+
+  get waitingBytes() {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
+  open() {
+    this.#closed = false;
+    this.#sessionId = this.#lastError = this.#lostAt = this.#readyAt = null;
+    this.#attempt = 0;
+    this.#connect();
+  }
+
+  /** True when it went out; false while there is no connection. */
+  send(message) {
+    if (!this.#ready) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  sendAudio(samples) {
+    if (this.#ready && samples.length) this.#socket.send(samples);
+  }
+
+  /** The person ends it: say so, close, and hear nothing more. */
+  close() {
+    this.send({ type: "session.end" });
+    this.#finish();
+  }
+
+  /** Try at once, as when the network is back. */
+  hurry() {
+    if (this.#waitTimer !== null) this.#connect();
+  }
+
+  async #connect() {
+    const turn = ++this.#turn;
+    this.#drop();
+    let answer;
+    try {
+      answer = await this.#mint(this.#sessionId);
+    } catch (error) {
+      if (turn === this.#turn) this.#refused(error);
+      return;
+    }
+    if (turn !== this.#turn) return;
+    this.#sessionId = answer.session_id;
+    this.#on.minted(answer);
+    this.#openSocket(turn, answer);
+  }
+
+  #openSocket(turn, { url, protocol, token }) {
+    const socket = new WebSocket(url, [protocol, `t.${token}`]);
+    const current = () => turn === this.#turn;
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    this.#openTimer = setTimeout(() => current() && this.#retry(), OPEN_MS);
+    socket.onopen = () => {
+      if (!current()) return;
+      this.#on.opened();
+      socket.send(JSON.stringify({ type: "hello", ...this.#hello() }));
+    };
+    socket.onmessage = ({ data }) => current() && this.#receive(data);
+    socket.onclose = ({ code }) => current() && this.#ended(code);
+  }
+
+  #receive(data) {
+    this.#heardAt = performance.now();
+    if (typeof data !== "string") return this.#on.audio(data);
+    const message = JSON.parse(data);
+    if (message.type === "error") this.#lastError = message;
+    if (message.type === "ready") this.#becomeReady(message);
+    else this.#on.message(message);
+    if (message.type === "ended") this.#finish();
+  }
+
+  #becomeReady(message) {
+    clearTimeout(this.#openTimer);
+    this.#ready = true;
+    this.#lastError = null;
+    this.#readyAt = performance.now();
+    this.#pingTimer = setInterval(() => this.#beat(), PING_MS);
+    this.#on.ready(message);
+  }
+
+  #beat() {
+    // An open socket does not notice a dead network: silence does.
+    if (performance.now() - this.#heardAt > SILENCE_MS) this.#retry();
+    else this.send({ type: "ping", t: Math.round(performance.now()) });
+  }
+
+  #ended(code) {
+    const error = this.#lastError;
+    const retryAfterMs = error?.retry_after != null ? error.retry_after * 1_000 : null;
+    const what = verdict(code, error?.retryable ? retryAfterMs : null);
+    if (what === "again") this.#retry(retryAfterMs);
+    else this.#finish({ code: error?.code ?? problemOf(code), reason: what, message: error?.message, retryAfterMs });
+  }
+
+  #refused(error) {
+    const waits = error.status === 0 || error.status >= 500 || error.status === 429;
+    const mayWait = waits && (this.#lostAt !== null || error.status === 0);
+    if (mayWait) this.#retry(error.retryAfterMs, error);
+    else this.#finish({ code: error.code, reason: "stop", message: error.message, retryAfterMs: error.retryAfterMs });
+  }
+
+  #retry(retryAfterMs = null, error = null) {
+    const now = performance.now();
+    this.#turn++;
+    this.#drop();
+    if (this.#readyAt !== null && now - this.#readyAt > STEADY_MS) [this.#attempt, this.#lostAt] = [0, null];
+    this.#readyAt = null;
+    this.#lostAt ??= now;
+    const attempt = ++this.#attempt;
+    const waitMs = waitBefore({ attempt, elapsedMs: now - this.#lostAt, chance: Math.random(), retryAfterMs });
+    const why = error ?? this.#lastError;
+    if (waitMs === null) return this.#finish({ code: why?.code ?? "net.lost", reason: "stop", message: why?.message, retryAfterMs: null });
+    this.#on.lost({ attempt, of: MOST_TRIES, waitMs });
+    this.#waitTimer = setTimeout(() => this.#connect(), waitMs);
+  }
+
+  /** Let go of the socket and of every timer. */
+  #drop() {
+    clearInterval(this.#pingTimer);
+    clearTimeout(this.#waitTimer);
+    clearTimeout(this.#openTimer);
+    this.#pingTimer = this.#waitTimer = this.#openTimer = null;
+    this.#ready = false;
+    this.#socket?.close();
+    this.#socket = null;
+  }
+
+  #finish(how = null) {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#turn++;
+    this.#drop();
+    if (how) this.#on.over(how);
+  }
+}
