@@ -17,10 +17,23 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """Those of one person, without the deleted ones, latest activity first."""
         return self.filter(owner=user, deleted_at=None).order_by("-updated_at", "-id")
 
+    def archived(self, archived: bool = True) -> Self:
+        """Those that were put away, or with False those that were not."""
+        return self.filter(archived_at__isnull=not archived)
+
     def matching(self, words: str) -> Self:
-        """Those whose title or any message contains the words."""
-        found = Message.objects.filter(conversation=models.OuterRef("pk"), text__icontains=words)
-        return self.filter(models.Q(title__icontains=words) | models.Exists(found))
+        """Those whose title or any message contains the words, in either case."""
+        found = Message.objects.filter(_contains("text", words), conversation=models.OuterRef("pk"))
+        return self.filter(_contains("title", words) | models.Exists(found))
+
+
+def _contains(field: str, words: str) -> models.Q:
+    """SQLite ignores case in ASCII only, so words with other letters are also asked for as they are usually written."""
+    words = words.replace("\x00", "")  # PostgreSQL refuses it even in a query
+    spellings = {words}
+    if not words.isascii():
+        spellings |= {words.lower(), words.upper(), words.capitalize(), words.title()}
+    return models.Q(*((f"{field}__icontains", spelling) for spelling in sorted(spellings)), _connector=models.Q.OR)
 
 
 class Conversation(models.Model):
@@ -54,12 +67,18 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """By position: the onset of speech or the sending of text, whatever order transcripts arrived in."""
         return self.order_by("position", "created_at")
 
+    def page_before(self, position: int | None, limit: int) -> tuple[list["Message"], bool]:
+        """The last `limit` messages before a position (None: of all), in order, and whether there are earlier ones."""
+        earlier = self if position is None else self.filter(position__lt=position)
+        page = list(earlier.order_by("-position", "-created_at")[: limit + 1])
+        return page[:limit][::-1], len(page) > limit
+
 
 class Message(models.Model):
     """One item of a conversation, from one speaker.
 
-    `text` is the whole text; `heard_chars` and `heard_ms` say how far an interrupted answer was heard (null: all of
-    it, or not speech); `generated_ms` is the length of all the speech that was made for it.
+    `text` is the whole text; `heard_chars` (code points) and `heard_ms` say how far an interrupted answer was heard
+    (null: all of it, or not speech); `generated_ms` is the length of all the speech that was made for it.
     """
 
     class Role(models.TextChoices):
@@ -125,6 +144,14 @@ class Preferences(models.Model):
 
     class Meta:
         verbose_name_plural = _("preferences")
+
+    @classmethod
+    def of(cls, owner) -> Self:
+        """What this person chose; the defaults, unsaved, when nothing was chosen yet. Asks the database once a request."""
+        try:
+            return owner.preferences
+        except cls.DoesNotExist:
+            return cls(owner=owner)
 
     def __str__(self) -> str:
         return f"preferences of {self.owner_id}"

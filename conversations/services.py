@@ -2,20 +2,66 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from conversations.models import STRETCH_BITS, Conversation, Message
+from conversations.models import STRETCH_BITS, Conversation, Message, Preferences
+from conversations.titles import title_from_exchange
 
 FINAL = {Message.Status.COMPLETED, Message.Status.INTERRUPTED, Message.Status.FAILED}
+TITLE_MAX_CHARS = 120
+_REPLACEMENT = "\ufffd"
+# PostgreSQL cannot store NUL and no database can encode half a surrogate pair; one sign for one keeps `heard_chars` true.
+_UNSTORABLE = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 
 
 def create_conversation(*, owner, title: str = "") -> Conversation:
-    """A new conversation of this person."""
-    return Conversation.objects.create(owner=owner, title=title[:120], titled_by_person=bool(title))
+    """A new conversation of this person. A title given here counts as the person's own."""
+    title = _title(title)
+    return Conversation.objects.create(owner=owner, title=title, titled_by_person=bool(title))
+
+
+@transaction.atomic
+def rename_conversation(*, conversation: Conversation, title: str) -> Conversation:
+    """Give it the person's own title; an empty one brings the automatic title back."""
+    conversation.title = _title(title)
+    conversation.titled_by_person = bool(conversation.title)
+    conversation.save(update_fields=["title", "titled_by_person"])
+    if not conversation.title:
+        _title_from_first_exchange(conversation.pk)
+        conversation.refresh_from_db(fields=["title"])
+    return conversation
+
+
+def archive_conversation(*, conversation: Conversation) -> Conversation:
+    """Put it away; the date of the first time stays."""
+    return _mark(conversation, "archived_at", conversation.archived_at or timezone.now())
+
+
+def unarchive_conversation(*, conversation: Conversation) -> Conversation:
+    """Bring it back to the list."""
+    return _mark(conversation, "archived_at", None)
+
+
+def delete_conversation(*, conversation: Conversation) -> Conversation:
+    """Hide it everywhere. `restore_conversation` undoes this until it is purged."""
+    return _mark(conversation, "deleted_at", conversation.deleted_at or timezone.now())
+
+
+def restore_conversation(*, conversation: Conversation) -> Conversation:
+    """Undo a deletion; it comes back as it was."""
+    return _mark(conversation, "deleted_at", None)
+
+
+@transaction.atomic
+def save_preferences(*, owner, **choices: Any) -> Preferences:
+    """Store the named choices, already checked against `choices.py`; the others stay as they are."""
+    preferences, _made = Preferences.objects.update_or_create(owner=owner, defaults=choices)
+    return preferences
 
 
 @transaction.atomic
@@ -44,32 +90,92 @@ def record_message(
 ) -> Message | None:
     """Store or update the message of one item; called again with the same content it changes nothing.
 
-    A record that is older than what is stored (pending after final) is left aside. None when the conversation is gone.
+    A record that is older than what is stored (pending after final) is left aside. A typed message that comes again
+    in a later session (same `client_id`) is the same message: once final it stays as it is, before that it moves to
+    its new place. None when the conversation is gone.
     """
     if not Conversation.objects.filter(pk=conversation_id).exists():
         return None
+    text = storable(text)
     values = {
         "status": status,
-        "text": text.replace("\x00", ""),
-        "heard_chars": heard_chars,
+        "text": text,
+        "heard_chars": None if heard_chars is None else max(0, min(heard_chars, len(text))),
         "heard_ms": heard_ms,
         "generated_ms": generated_ms,
     }
-    message, made = Message.objects.get_or_create(
-        session_id=session_id,
-        item_id=item_id,
-        defaults={
-            "conversation_id": conversation_id,
-            "position": position,
-            "role": role,
-            "modality": modality,
-            "client_id": client_id,
-            **values,
-        },
-    )
-    if not made and not (message.status in FINAL and status not in FINAL):
-        for name, value in values.items():
-            setattr(message, name, value)
-        message.save(update_fields=[*values, "updated_at"])
-    Conversation.objects.filter(pk=conversation_id).update(updated_at=timezone.now())
+    client_id = storable(client_id)
+    item = {"session_id": session_id, "item_id": storable(item_id)}
+    message = Message.objects.select_for_update().filter(**item).first()
+    if message is None and client_id and role == Message.Role.USER:
+        message = _sent_before(conversation_id, client_id)
+        if message is not None and message.status not in FINAL:
+            values |= {**item, "position": position}
+    if message is None:
+        message, changed = Message.objects.get_or_create(
+            **item,
+            defaults={
+                "conversation_id": conversation_id,
+                "position": position,
+                "role": role,
+                "modality": modality,
+                "client_id": client_id,
+                **values,
+            },
+        )
+    else:
+        changed = _update(message, values)
+    if changed:
+        Conversation.objects.filter(pk=message.conversation_id).update(updated_at=timezone.now())
+        if message.status in FINAL:
+            _title_from_first_exchange(message.conversation_id)
     return message
+
+
+def storable(text: str) -> str:
+    """The text with what no database can keep replaced, of the same length."""
+    return text.translate(_UNSTORABLE)
+
+
+def _title(title: str) -> str:
+    return storable(" ".join(title.split()))[:TITLE_MAX_CHARS]
+
+
+def _mark(conversation: Conversation, field: str, when: Any) -> Conversation:
+    setattr(conversation, field, when)
+    conversation.save(update_fields=[field])
+    return conversation
+
+
+def _sent_before(conversation_id: UUID, client_id: str) -> Message | None:
+    """The typed message that the page sent under this name, whatever session it went through."""
+    typed = Message.objects.filter(conversation_id=conversation_id, client_id=client_id, role=Message.Role.USER)
+    return typed.select_for_update().order_by("-position").first()
+
+
+def _update(message: Message, values: dict[str, Any]) -> bool:
+    """Apply what is new; whether anything was. A final message takes final records only."""
+    if message.status in FINAL and values["status"] not in FINAL:
+        return False
+    changed = [name for name, value in values.items() if getattr(message, name) != value]
+    if not changed:
+        return False
+    for name in changed:
+        setattr(message, name, values[name])
+    message.save(update_fields=[*changed, "updated_at"])
+    return True
+
+
+def _title_from_first_exchange(conversation_id: UUID) -> None:
+    """Title the conversation once its first question and an answer to it are complete; a title that is there stays."""
+    untitled = Conversation.objects.filter(pk=conversation_id, title="", titled_by_person=False)
+    if not untitled.exists():
+        return
+    messages = Message.objects.filter(conversation_id=conversation_id).in_order()
+    asked = messages.filter(role=Message.Role.USER).exclude(status=Message.Status.UNANSWERED).first()
+    if asked is None or asked.status not in FINAL:
+        return
+    answers = messages.filter(role=Message.Role.ASSISTANT, status__in=FINAL, position__gt=asked.position)
+    answered = answers.exclude(text="").first()
+    if answered is not None and (title := title_from_exchange(asked.text, answered.text)):
+        untitled.update(title=title)

@@ -1,0 +1,88 @@
+"""The JSON shapes of conversations, messages and preferences, and of what may be asked. No queries, no writes."""
+
+from django.utils.safestring import SafeString
+from rest_framework import serializers
+
+from conversations import choices
+from conversations.markdown import heard_html, markdown_html, plain_html
+from conversations.models import Conversation, Message, Preferences
+from conversations.services import TITLE_MAX_CHARS
+
+BIGGEST_POSITION = 2**63 - 1
+
+
+class ConversationSerializer(serializers.ModelSerializer):
+    """One conversation as the API shows it."""
+
+    archived = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Conversation
+        fields = ["id", "title", "created_at", "updated_at", "archived"]
+
+    def get_archived(self, conversation: Conversation) -> bool:
+        """Whether it was put away."""
+        return conversation.archived_at is not None
+
+
+class ConversationChanges(serializers.Serializer):
+    """What a person may set on a conversation."""
+
+    title = serializers.CharField(max_length=TITLE_MAX_CHARS, allow_blank=True, required=False)
+    archived = serializers.BooleanField(required=False)
+
+
+class NewConversation(serializers.Serializer):
+    """What a new conversation may begin with."""
+
+    title = serializers.CharField(max_length=TITLE_MAX_CHARS, allow_blank=True, default="")
+
+
+class ConversationQuery(serializers.Serializer):
+    """The query of the list of conversations."""
+
+    q = serializers.CharField(max_length=200, allow_blank=True, default="")
+    archived = serializers.BooleanField(default=False)
+
+
+class MessageSerializer(serializers.ModelSerializer):
+    """One message as the API and the chat page show it. `html` is safe to insert; nothing else is markup."""
+
+    html = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Message
+        fields = [
+            *("id", "item_id", "client_id", "position", "role", "modality", "status", "text", "html"),
+            *("heard_chars", "heard_ms", "generated_ms", "created_at"),
+        ]
+
+    def get_html(self, message: Message) -> SafeString:
+        """Markdown for typed answers; escaped text for what people wrote and for all speech."""
+        if message.role != Message.Role.ASSISTANT:
+            return plain_html(message.text)
+        if message.modality == Message.Modality.TEXT:
+            return markdown_html(message.text)
+        if message.status == Message.Status.INTERRUPTED and message.heard_chars is not None:
+            return heard_html(message.text, message.heard_chars)
+        return plain_html(message.text)
+
+
+class MessageQuery(serializers.Serializer):
+    """The query of a page of messages."""
+
+    before = serializers.IntegerField(min_value=0, max_value=BIGGEST_POSITION, required=False)
+    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
+
+
+class PreferencesSerializer(serializers.ModelSerializer):
+    """What a person chose, from the allowlists of `choices.py`."""
+
+    voice = serializers.ChoiceField(choices=choices.VOICE_CHOICES, allow_blank=True)
+    turn_preset = serializers.ChoiceField(choices=choices.TURN_PRESET_CHOICES)
+    language = serializers.ChoiceField(choices=choices.LANGUAGE_CHOICES, allow_blank=True)
+    theme = serializers.ChoiceField(choices=choices.THEME_CHOICES)
+
+    class Meta:
+        model = Preferences
+        fields = ["voice", "turn_preset", "captions", "language", "theme"]

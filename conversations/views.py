@@ -1,0 +1,120 @@
+"""The pages of conversations: chat, voice test, history. Accounts are in `voiceproject/account_pages.py`, JSON in `api/`."""
+
+from collections.abc import Callable
+from functools import wraps
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import translation
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+from conversations.api.serializers import MessageSerializer, PreferencesSerializer
+from conversations.models import Conversation, Message, Preferences
+
+SIDEBAR_CONVERSATIONS = 50
+FIRST_MESSAGES = 50
+HISTORY_PAGE = 50
+SEARCH_MAX_CHARS = 200
+
+
+def private_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A page of one's own: login required, never cached, with the CSRF cookie, in the language the person chose."""
+
+    @wraps(view)
+    def in_own_language(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if language := Preferences.of(request.user).language:
+            translation.activate(language)
+            request.LANGUAGE_CODE = translation.get_language()  # type: ignore[attr-defined]
+        return view(request, *args, **kwargs)
+
+    return never_cache(ensure_csrf_cookie(login_required(in_own_language)))
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """The chat for those logged in, the login for others."""
+    return redirect("chat" if request.user.is_authenticated else "login")
+
+
+@require_safe
+@private_page
+def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpResponse:
+    """One conversation with its last messages, or a new one; 404 when it is another's or deleted."""
+    own = Conversation.objects.owned_by(request.user)
+    conversation = None if conversation_id is None else get_object_or_404(own, pk=conversation_id)
+    messages: list[Message] = []
+    has_more = False
+    if conversation is not None:
+        messages, has_more = conversation.messages.all().page_before(None, FIRST_MESSAGES)
+    context = {
+        "conversation": conversation,
+        "conversations": own.archived(False)[:SIDEBAR_CONVERSATIONS],
+        "chat_messages": MessageSerializer(messages, many=True).data,
+        "bootstrap": _bootstrap(request, conversation, has_more),
+    }
+    return render(request, "chat.html", context)
+
+
+@require_safe
+@private_page
+def voice_test(request: HttpRequest) -> HttpResponse:
+    """The page that shows each step of a voice session."""
+    return render(request, "voice_test.html", {"bootstrap": _bootstrap(request, None, False)})
+
+
+@require_safe
+@private_page
+def history(request: HttpRequest) -> HttpResponse:
+    """All of one's conversations, archived ones too, with search and the number of messages of each."""
+    query = request.GET.get("q", "").strip()[:SEARCH_MAX_CHARS]
+    found = Conversation.objects.owned_by(request.user)
+    if query:
+        found = found.matching(query)
+    page = Paginator(found, HISTORY_PAGE).get_page(request.GET.get("page"))
+    conversations = list(page.object_list)
+    # Counted for the page's rows only: as an annotation the database would count for all of them first.
+    counted = Message.objects.filter(conversation__in=conversations).values_list("conversation")
+    counts = dict(counted.annotate(Count("pk")))
+    for conversation in conversations:
+        conversation.message_count = counts.get(conversation.pk, 0)  # type: ignore[attr-defined]
+    return render(request, "history.html", {"conversations": conversations, "page": page, "query": query})
+
+
+def _bootstrap(request: HttpRequest, conversation: Conversation | None, has_more: bool) -> dict[str, Any]:
+    """What the page's modules need to begin, for `json_script`."""
+    return {
+        "conversation_id": None if conversation is None else str(conversation.pk),
+        "urls": {
+            "conversations": reverse("api_conversations"),
+            "mint": "/api/voice/realtime-session",
+            "preferences": reverse("api_preferences"),
+            "chat": reverse("chat"),
+        },
+        "preferences": PreferencesSerializer(Preferences.of(request.user)).data,
+        "voice": {
+            "enabled": settings.REALTIME_ENABLED,
+            "offline": _is_loopback(settings.REALTIME_BASE_URL),
+            "model": settings.REALTIME_MODEL,
+        },
+        "user": {"name": request.user.get_username(), "is_staff": request.user.is_staff},  # type: ignore[union-attr]
+        "has_more": has_more,
+    }
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether the address is this machine itself: then voice works without a key and speaks English."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

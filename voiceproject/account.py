@@ -1,0 +1,68 @@
+"""What spans everything kept about one person: export and deletion. The pages for it are in `account_pages.py`."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from conversations.api.serializers import ConversationSerializer, MessageSerializer, PreferencesSerializer
+from conversations.models import Conversation, Preferences
+from realtime.models import RealtimeSession, UsedToken
+
+EXPORT_FORMAT = "voiceproject-export-1"
+
+
+def export_person(user: User) -> dict[str, Any]:
+    """All that is kept about one person, as plain data for JSON. Deleted conversations are in it until they are purged."""
+    conversations = Conversation.objects.filter(owner=user).order_by("created_at").prefetch_related("messages")
+    return {
+        "format": EXPORT_FORMAT,
+        "exported_at": timezone.now().isoformat(),
+        "account": {
+            "username": user.get_username(),
+            "email": user.email,
+            "date_joined": user.date_joined.isoformat(),
+            "last_login": user.last_login.isoformat() if user.last_login else None,
+        },
+        "preferences": PreferencesSerializer(Preferences.of(user)).data,
+        "conversations": [_conversation(conversation) for conversation in conversations],
+        "sessions": list(_sessions(user)),
+    }
+
+
+@transaction.atomic
+def delete_person(user: User) -> dict[str, int]:
+    """Delete the account and all that is kept of it; returns how many rows of each model went.
+
+    Safe to call for an account that is already gone.
+    """
+    session_ids = list(RealtimeSession.objects.filter(user=user).values_list("pk", flat=True))
+    # Spent tokens name their session without a foreign key.
+    tokens, _by_model = UsedToken.objects.filter(session_id__in=session_ids).delete()
+    _total, deleted = User.objects.filter(pk=user.pk).delete()
+    return deleted | ({UsedToken._meta.label: tokens} if tokens else {})
+
+
+def _conversation(conversation: Conversation) -> dict[str, Any]:
+    # Sorted here, not by the database: `in_order()` would ask once for each conversation.
+    messages = sorted(conversation.messages.all(), key=lambda message: (message.position, message.created_at))
+    rows = MessageSerializer(messages, many=True).data
+    for row in rows:
+        del row["html"]  # made from the text, which is there
+    return {
+        **ConversationSerializer(conversation).data,
+        "deleted": conversation.deleted_at is not None,
+        "messages": rows,
+    }
+
+
+def _sessions(user: User) -> Any:
+    return (
+        RealtimeSession.objects.filter(user=user)
+        .order_by("started_at")
+        .values(
+            *("id", "conversation_id", "modality", "engine", "model", "voice", "started_at", "ended_at", "end_reason"),
+            *("turns", "interruptions", "audio_in_ms", "audio_out_ms", "user_agent"),
+        )
+    )

@@ -1,0 +1,110 @@
+"""The pages of one's account that Django does not bring: sign-up, and the account page with its three forms.
+
+What deletion and export do is in `account.py`.
+"""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import login, logout
+from django.contrib.auth.views import RedirectURLMixin
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.generic import FormView, View
+
+from conversations import services
+from conversations.models import Preferences
+from conversations.views import private_page
+from voiceproject import account
+from voiceproject.forms import DeleteAccountForm, EmailForm, PreferencesForm, SignUpForm
+
+
+@method_decorator([sensitive_post_parameters(), never_cache, ensure_csrf_cookie], name="dispatch")
+class SignUp(RedirectURLMixin, FormView):
+    """Make an account, log in to it, go to the chat (or to a `next` address of this site)."""
+
+    form_class = SignUpForm
+    template_name = "registration/signup.html"
+    next_page = "chat"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Those who are logged in have an account already."""
+        if request.user.is_authenticated:
+            return redirect(self.next_page)
+        return super().dispatch(request, *args, **kwargs)
+
+    @transaction.atomic
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """One transaction from the check of name and address to the account."""
+        return super().post(request, *args, **kwargs)
+
+    def form_valid(self, form: SignUpForm) -> HttpResponse:
+        """Log in to the new account."""
+        login(self.request, form.save())
+        return super().form_valid(form)
+
+
+@method_decorator(private_page, name="dispatch")
+class Account(View):
+    """E-mail, preferences and deletion on one page.
+
+    Context: `email_form`, `preferences_form`, `delete_form`. A POST names its form in `action`: "email",
+    "preferences" or "delete". What was wrong comes back in the form (status 400); what was done is told by a message.
+    """
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """The page."""
+        return self._page(request)
+
+    @transaction.atomic
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Carry out one of the three forms."""
+        match request.POST.get("action"):
+            case "email":
+                return self._email(request)
+            case "preferences":
+                return self._preferences(request)
+            case "delete":
+                return self._delete(request)
+        return self._page(request, status=400)
+
+    def _email(self, request: HttpRequest) -> HttpResponse:
+        # A copy, so that a wrong address is not shown as this person's own in the rest of the page.
+        form = EmailForm(request.POST, instance=type(request.user).objects.get(pk=request.user.pk))
+        if not form.is_valid():
+            return self._page(request, status=400, email_form=form)
+        form.save()
+        messages.success(request, _("Your e-mail address was changed."))
+        return redirect("account")
+
+    def _preferences(self, request: HttpRequest) -> HttpResponse:
+        form = PreferencesForm(request.POST)
+        if not form.is_valid():
+            return self._page(request, status=400, preferences_form=form)
+        services.save_preferences(owner=request.user, **form.cleaned_data)
+        messages.success(request, _("Your preferences were saved."))
+        return redirect("account")
+
+    def _delete(self, request: HttpRequest) -> HttpResponse:
+        form = DeleteAccountForm(request.user, request.POST)
+        if not form.is_valid():
+            return self._page(request, status=400, delete_form=form)
+        user = request.user
+        logout(request)
+        account.delete_person(user)
+        messages.success(request, _("Your account and everything in it were deleted."))
+        return redirect("login")
+
+    def _page(self, request: HttpRequest, status: int = 200, **forms: Any) -> HttpResponse:
+        context = {
+            "email_form": EmailForm(instance=request.user),
+            "preferences_form": PreferencesForm(instance=Preferences.of(request.user)),
+            "delete_form": DeleteAccountForm(request.user),
+        }
+        return render(request, "account.html", context | forms, status=status)

@@ -1,0 +1,87 @@
+"""The forms of accounts: sign-up, e-mail, preferences, deletion. Django's own forms do the rest."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.models import User
+from django.utils.translation import gettext_lazy as _
+
+from conversations import choices
+from conversations.models import Preferences
+
+EMAIL_TAKEN = _("Another account uses this e-mail address. Log in to it, or give another address.")
+
+
+def email_is_taken(email: str, besides: User | None = None) -> bool:
+    """Whether another account has this address, in any case. Call it inside the transaction that stores the address."""
+    accounts = get_user_model().objects.filter(email__iexact=email)
+    return (accounts if besides is None else accounts.exclude(pk=besides.pk)).exists()
+
+
+class SignUpForm(UserCreationForm):
+    """A name, an e-mail address that no other account has, and a password twice."""
+
+    email = forms.EmailField(label=_("E-mail address"), max_length=254)
+
+    class Meta(UserCreationForm.Meta):
+        model = User
+        fields = ("username", "email")
+
+    def clean_email(self) -> str:
+        """Password reset goes by e-mail, so one address is one account."""
+        email = User.objects.normalize_email(self.cleaned_data["email"])
+        if email_is_taken(email):
+            raise forms.ValidationError(EMAIL_TAKEN, code="email_taken")
+        return email
+
+
+class EmailForm(forms.ModelForm):
+    """A new e-mail address for one's account."""
+
+    email = forms.EmailField(label=_("E-mail address"), max_length=254)
+
+    class Meta:
+        model = User
+        fields = ("email",)
+
+    def clean_email(self) -> str:
+        """As at sign-up, one's own present address aside."""
+        email = User.objects.normalize_email(self.cleaned_data["email"])
+        if email_is_taken(email, besides=self.instance):
+            raise forms.ValidationError(EMAIL_TAKEN, code="email_taken")
+        return email
+
+
+class PreferencesForm(forms.ModelForm):
+    """The preferences, for the account page."""
+
+    voice = forms.ChoiceField(label=_("Voice"), choices=choices.VOICE_CHOICES, required=False)
+    turn_preset = forms.ChoiceField(label=_("Turn taking"), choices=choices.TURN_PRESET_CHOICES)
+    captions = forms.BooleanField(label=_("Captions"), required=False)
+    language = forms.ChoiceField(label=_("Language"), choices=choices.LANGUAGE_CHOICES, required=False)
+    theme = forms.ChoiceField(label=_("Colours"), choices=choices.THEME_CHOICES)
+
+    class Meta:
+        model = Preferences
+        fields = ("voice", "turn_preset", "captions", "language", "theme")
+
+
+class DeleteAccountForm(forms.Form):
+    """Typing one's user name says that the deletion is meant."""
+
+    confirmation = forms.CharField(
+        label=_("Type your user name to confirm"), widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def clean_confirmation(self) -> str:
+        """The user name, exactly."""
+        confirmation: str = self.cleaned_data["confirmation"]
+        if confirmation != self.user.get_username():
+            raise forms.ValidationError(_("This is not your user name. Nothing was deleted."), code="mismatch")
+        return confirmation

@@ -1,0 +1,34 @@
+"""The addresses of the site. The WebSocket's are in `realtime/routing.py`."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, JsonResponse
+from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
+
+from voiceproject import account_api, account_pages
+from voiceproject.health import health
+
+
+@csrf_exempt
+def no_such_address(request: HttpRequest) -> JsonResponse:
+    """A program that mistyped an address gets JSON, not a page."""
+    return JsonResponse({"detail": "There is nothing at this address. Mind the slash at the end."}, status=404)
+
+
+urlpatterns = [
+    path("", include("conversations.urls")),
+    path("health", health, name="health"),
+    path("health/", health),
+    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/signup/", account_pages.SignUp.as_view(), name="signup"),
+    path("accounts/", include("django.contrib.auth.urls")),
+    path("account/", account_pages.Account.as_view(), name="account"),
+    path("api/", include("conversations.api.urls")),
+    path("api/export/", account_api.Export.as_view(), name="api_export"),
+    path("api/token/", account_api.ObtainToken.as_view(), name="api_token"),
+    path("api/token/refresh/", account_api.RefreshToken.as_view(), name="api_token_refresh"),
+    path("api/voice/", include("realtime.api.urls")),
+    re_path(r"^api/", no_such_address),
+    path("admin/", admin.site.urls),
+]
