@@ -1,7 +1,7 @@
 """System checks of the site's own settings, `voiceproject.E001` and on. The relay's are in `realtime/checks.py`."""
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, register, run_checks
 
 from voiceproject import env
 
@@ -30,3 +30,10 @@ def check_allowed_hosts(app_configs, **kwargs) -> list[CheckMessage]:
     if settings.DEBUG or settings.ALLOWED_HOSTS:
         return []
     return [Error("ALLOWED_HOSTS is empty. Name the hosts that the site answers to.", id="voiceproject.E004")]
+
+
+def stop_on_errors() -> None:
+    """Run all checks as `manage.py check` does; a server that is started without it must not start either."""
+    errors = [message for message in run_checks() if message.is_serious()]
+    if errors:
+        raise SystemExit("The site cannot start:\n" + "\n".join(f"  {error.id}: {error.msg}" for error in errors))

@@ -1,5 +1,7 @@
-"""The addresses of the relay's HTTP API, below `/api/voice/`."""
+"""Addresses under /api/voice/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from realtime.api.views import RealtimeSessionView
+
+urlpatterns = [path("realtime-session", RealtimeSessionView.as_view(), name="realtime_session")]

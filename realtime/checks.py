@@ -1,0 +1,78 @@
+"""System checks of the relay's settings, `realtime.E001` and on. Numbers and words are checked as they are read (`voiceproject.E001`)."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from realtime.conf import LOOPBACK_HOSTS
+
+VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
+
+
+@register()
+def check_base_url(app_configs, **kwargs) -> list[CheckMessage]:
+    """The upstream's address: encrypted unless it is this machine, and nothing hidden in it."""
+    try:
+        parts = urlsplit(settings.REALTIME_BASE_URL)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return [Error("REALTIME_BASE_URL is not an address.", id="realtime.E001")]
+    if parts.scheme not in ("ws", "wss") or not host or port == 0:
+        return [
+            Error(
+                "REALTIME_BASE_URL must look like wss://api.openai.com/v1/realtime (or ws:// on this machine).",
+                id="realtime.E001",
+            )
+        ]
+    if parts.scheme == "ws" and host not in LOOPBACK_HOSTS:
+        return [Error("REALTIME_BASE_URL must use wss:// unless the host is this machine.", id="realtime.E002")]
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return [
+            Error(
+                "REALTIME_BASE_URL must hold no user, password, query or fragment; the key is set with OPENAI_API_KEY.",
+                id="realtime.E003",
+            )
+        ]
+    return []
+
+
+@register()
+def check_key(app_configs, **kwargs) -> list[CheckMessage]:
+    """A remote upstream needs a key."""
+    host = urlsplit(settings.REALTIME_BASE_URL).hostname
+    if not settings.REALTIME_ENABLED or settings.OPENAI_API_KEY or host in LOOPBACK_HOSTS:
+        return []
+    return [
+        Warning(
+            "REALTIME_BASE_URL is not on this machine and OPENAI_API_KEY is not set: voice answers 503.",
+            id="realtime.W004",
+        )
+    ]
+
+
+@register()
+def check_names(app_configs, **kwargs) -> list[CheckMessage]:
+    """Model and voice names."""
+    found: list[CheckMessage] = []
+    if settings.REALTIME_VOICE not in VOICES:
+        found.append(Error(f"REALTIME_VOICE must be one of {', '.join(VOICES)}.", id="realtime.E005"))
+    if any(character.isspace() for character in settings.REALTIME_MODEL):
+        found.append(Error("REALTIME_MODEL must not contain blanks.", id="realtime.E006"))
+    return found
+
+
+@register()
+def check_origins(app_configs, **kwargs) -> list[CheckMessage]:
+    """Origins are exact: scheme, host and port, nothing after them."""
+    wrong = []
+    for origin in settings.ALLOWED_ORIGINS:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+            wrong.append(origin)
+    return [
+        Error(f"ALLOWED_ORIGINS must hold origins such as https://voice.example.org; {origin!r} is not one.", id="realtime.E007")
+        for origin in wrong
+    ]

@@ -1,0 +1,138 @@
+"""What one session runs under: a frozen copy of the settings and of the person's preferences, made when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+# Presets of the panel's settings: what a person picks instead of numbers.
+TURN_PRESETS: dict[str, dict[str, Any] | None] = {
+    "normal": {},
+    "quiet": {"threshold": 0.35, "silence_duration_ms": 400},
+    "noisy": {"threshold": 0.75, "silence_duration_ms": 600},
+    "patient": {"silence_duration_ms": 1200},
+    "push_to_talk": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """One earlier message that the upstream is told at the start: `role` is user or assistant."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayConfig:
+    """Everything a session and its relay need to know. Times in ms unless the name says otherwise."""
+
+    upstream_url: str
+    model: str
+    voice: str
+    instructions: str
+    transcription_model: str = "gpt-transcribe"
+    language: str = ""
+    api_key: str = field(default="", repr=False)
+    modality: str = "voice"
+    turn_detection: dict[str, Any] | None = None
+    interruptible: bool = True
+    max_output_tokens: int = 2048
+    tools: tuple[dict[str, Any], ...] = ()
+    history: tuple[Seed, ...] = field(default=(), repr=False)
+    first_position: int = 0
+    safety_identifier: str = ""
+    # limits
+    max_session_ms: int = 900_000
+    idle_ms: int = 90_000
+    resume_grace_ms: int = 60_000
+    connect_deadline_ms: int = 10_000
+    configure_deadline_ms: int = 8_000
+    heartbeat_ms: int = 15_000
+    stall_ms: int = 15_000
+    clear_deadline_ms: int = 700
+    stuck_response_ms: int = 20_000
+    ahead_ms: int = 4_000
+    downlink_cap_bytes: int = 8 * 1024 * 1024
+    uplink_pending_ms: int = 20_000
+    rotate_after_ms: int = 55 * 60_000
+    reconnect_tries: int = 5
+    responses_per_minute: int = 30
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the upstream runs on this machine: no key is needed, and nothing leaves it."""
+        return urlsplit(self.upstream_url).hostname in LOOPBACK_HOSTS
+
+    @property
+    def engine(self) -> str:
+        """"openai", "local" or "other": what the admin filters by."""
+        if self.is_local:
+            return "local"
+        return "openai" if urlsplit(self.upstream_url).hostname == "api.openai.com" else "other"
+
+
+def default_turn_detection(settings: Any) -> dict[str, Any] | None:
+    """The site's turn detection block in the upstream's own shape; None is push-to-talk."""
+    if settings.REALTIME_VAD_TYPE == "none":
+        return None
+    if settings.REALTIME_VAD_TYPE == "semantic_vad":
+        return {
+            "type": "semantic_vad",
+            "eagerness": settings.REALTIME_VAD_EAGERNESS,
+            "create_response": True,
+            "interrupt_response": True,
+        }
+    return {
+        "type": "server_vad",
+        "threshold": settings.REALTIME_VAD_THRESHOLD,
+        "prefix_padding_ms": settings.REALTIME_VAD_PREFIX_PADDING_MS,
+        "silence_duration_ms": settings.REALTIME_VAD_SILENCE_DURATION_MS,
+        "create_response": True,
+        "interrupt_response": True,
+    }
+
+
+def turn_detection_for(settings: Any, preset: str) -> dict[str, Any] | None:
+    """The site's block with a person's preset laid over it."""
+    block, change = default_turn_detection(settings), TURN_PRESETS.get(preset, {})
+    if change is None or block is None:
+        return None
+    return {**block, **change} if block["type"] == "server_vad" else block
+
+
+def relay_config(
+    settings: Any,
+    *,
+    modality: str = "voice",
+    voice: str = "",
+    preset: str = "normal",
+    language: str = "",
+    history: tuple[Seed, ...] = (),
+    first_position: int = 0,
+    safety_identifier: str = "",
+    tools: tuple[dict[str, Any], ...] = (),
+) -> RelayConfig:
+    """The configuration of one session from the settings as they are now."""
+    return RelayConfig(
+        upstream_url=settings.REALTIME_BASE_URL,
+        api_key=settings.OPENAI_API_KEY,
+        model=settings.REALTIME_MODEL,
+        voice=voice or settings.REALTIME_VOICE,
+        instructions=settings.REALTIME_INSTRUCTIONS,
+        transcription_model=settings.REALTIME_TRANSCRIPTION_MODEL,
+        language=language or settings.REALTIME_LANGUAGE,
+        modality=modality,
+        turn_detection=turn_detection_for(settings, preset) if modality == "voice" else None,
+        max_output_tokens=settings.REALTIME_MAX_OUTPUT_TOKENS,
+        tools=tools,
+        history=history,
+        first_position=first_position,
+        safety_identifier=safety_identifier,
+        max_session_ms=settings.REALTIME_MAX_SESSION_SEC * 1000,
+        idle_ms=settings.REALTIME_IDLE_SEC * 1000,
+        resume_grace_ms=settings.REALTIME_RESUME_GRACE_SEC * 1000,
+        responses_per_minute=settings.REALTIME_MAX_RESPONSES_PER_MIN,
+    )

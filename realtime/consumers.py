@@ -1,0 +1,159 @@
+"""The browser's socket: accept or refuse, decode, hand over, send. No decisions about the talk.
+
+Channels' own `dispatch` awaits a database-cleanup hop on one shared thread before every message, which puts the audio
+of all sessions behind any slow query of any of them. So this consumer awaits `receive` itself. That is safe because no
+ORM call is made on the connection's task but the one `redeem` before accept, which hops on its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels.consumer import AsyncConsumer
+from channels.db import database_sync_to_async
+
+from realtime import browser_events
+from realtime.exceptions import BadMessage, BrowserError, Refused
+from realtime.relay import BrowserLink, Relay
+from realtime.services import redeem
+from realtime.switchboard import WORKER, get_switchboard
+
+logger = logging.getLogger("realtime.consumer")
+PROTOCOL = "voice.v1"
+TOKEN_PREFIX = "t."
+HELLO_TIMEOUT_S = 10
+SEND_TIMEOUT_S = 15
+CLOSE_TIMEOUT_S = 5
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class BrowserLeft(Exception):
+    """The page closed its socket, or the network did."""
+
+
+class RealtimeConsumer(AsyncConsumer):
+    """One connection of a page."""
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve the connection from handshake to close."""
+        if (await receive())["type"] != "websocket.connect":
+            return
+        try:
+            token = offered_token(scope.get("subprotocols") or [])
+            opening = await database_sync_to_async(redeem)(
+                token_text=token,
+                origin=header(scope, b"origin"),
+                worker=WORKER,
+                user_agent=header(scope, b"user-agent"),
+            )
+        except Refused as refused:
+            logger.info("a socket was refused: %s", refused.code)
+            await send({"type": "websocket.close", "code": 4401})
+            return
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        link = BrowserLink()
+        relay: Relay | None = None
+        reader: asyncio.Task[None] | None = None
+        writer = asyncio.create_task(self._write(link, send), name="browser writer")
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                hello = decode(await receive())
+            if not isinstance(hello, dict) or hello["type"] != "hello":
+                raise BadMessage("hello comes first")
+            relay = get_switchboard().attach(opening, link, hello)
+            reader = asyncio.create_task(self._read(relay, link, receive), name="browser reader")
+            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            if reader.done():
+                reader.result()
+        except (BrowserError, Refused) as error:
+            self._refuse(link, error)
+        except TimeoutError:
+            link.close(4408)
+        except BrowserLeft:
+            link.close(1000)
+        finally:
+            if reader is not None:
+                reader.cancel()
+            if relay is not None:
+                relay.detach(link)
+            # A returned application leaves the socket open on some servers: close it, whatever happened.
+            link.close(4500)
+            await self._close(writer, link, send)
+
+    def _refuse(self, link: BrowserLink, error: BrowserError | Refused) -> None:
+        code = 4503 if isinstance(error, Refused) else error.close_code
+        link.outbox.put_message(
+            browser_events.message(
+                "error",
+                code=error.code,
+                message=error.sentence,
+                retryable=isinstance(error, Refused),
+                retry_after=error.retry_after_s,
+            )
+        )
+        link.close(code)
+
+    async def _read(self, relay: Relay, link: BrowserLink, receive: Receive) -> None:
+        """Hand over what the page says, without ever waiting on anything but the page."""
+        while True:
+            said = decode(await receive())
+            if relay.link is not link:
+                return  # superseded or ended: what still comes is of no use
+            if isinstance(said, bytes):
+                relay.browser_audio(said)
+            else:
+                relay.browser_message(said)
+
+    async def _write(self, link: BrowserLink, send: Send) -> None:
+        async def deliver(payload: str | bytes) -> None:
+            kind = "text" if isinstance(payload, str) else "bytes"
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await send({"type": "websocket.send", kind: payload})
+
+        try:
+            await link.pump(deliver)
+        except TimeoutError:
+            link.close_code = 4508
+        except Exception as error:  # servers differ in what they raise when the peer is gone
+            logger.debug("a page could not be written to: %s", type(error).__name__)
+
+    async def _close(self, writer: asyncio.Task[None], link: BrowserLink, send: Send) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await writer
+                await send({"type": "websocket.close", "code": link.close_code or 1000})
+        except Exception as error:
+            logger.debug("a page could not be closed: %s", type(error).__name__)
+        finally:
+            writer.cancel()
+
+
+def offered_token(subprotocols: list[str]) -> str:
+    """The session token among the offered subprotocols. Raises Refused when the offer is not ours."""
+    found = [name.removeprefix(TOKEN_PREFIX) for name in subprotocols if name.startswith(TOKEN_PREFIX)]
+    if PROTOCOL not in subprotocols or len(found) != 1:
+        raise Refused(401, "token.missing", "This voice link has expired.")
+    return found[0]
+
+
+def header(scope: dict[str, Any], name: bytes) -> str:
+    """A header that must come once; two of them count as none that could match."""
+    values = [value for key, value in scope.get("headers", []) if key == name]
+    if len(values) > 1:
+        return "\x00 more than one"
+    return values[0].decode("latin-1") if values else ""
+
+
+def decode(event: dict[str, Any]) -> bytes | dict[str, Any]:
+    """A frame's bytes or a checked message. Raises BrowserLeft, BadMessage, TooLarge."""
+    if event["type"] != "websocket.receive":
+        raise BrowserLeft
+    data = event.get("bytes")
+    if data is not None:
+        return data
+    return browser_events.parse(event.get("text") or "")

@@ -1,0 +1,151 @@
+"""What a session asks its relay to do, and what it asks the journal to keep. Plain values, no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SendUpstream:
+    """One control event for the upstream. `overtakes`: may pass audio that still waits (cancel, truncate, delete)."""
+
+    event: dict[str, Any]
+    overtakes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SendUpstreamAudio:
+    """Microphone audio, PCM16. `keep`: audio of a resume, which the bound of the way up must not drop."""
+
+    pcm: bytes
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SendBrowser:
+    """One JSON message for the page. `overtakes`: passes audio that still waits, and drops it when it is a clear."""
+
+    message: dict[str, Any]
+    overtakes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SendBrowserAudio:
+    """Speech for the page, PCM16, of the item last begun."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpstream:
+    """Dial the upstream after so many ms."""
+
+    after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUpstream:
+    """Close the upstream socket; the session goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBrowser:
+    """Close the page's socket; the session goes on and may be resumed."""
+
+    close_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Call a server-side function; its result comes back through `Session.tool_result`."""
+
+    name: str
+    call_id: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The session is over: close the upstream, then the page, then store the reason."""
+
+    reason: str
+    close_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMessage:
+    """Keep the state of one item. Repeating it changes nothing."""
+
+    item_id: str
+    position: int
+    role: str
+    modality: str
+    status: str
+    text: str
+    heard_chars: int | None = None
+    heard_ms: int | None = None
+    generated_ms: int | None = None
+    client_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvent:
+    """Keep that something happened: a name and numbers, never content."""
+
+    at_ms: int
+    name: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTurn:
+    """Keep the timings of one answered turn."""
+
+    response_id: str
+    item_id: str
+    status: str
+    endpointing_ms: int | None = None
+    first_delta_ms: int | None = None
+    playout_start_ms: int | None = None
+    response_latency_ms: int | None = None
+    heard_ms: int | None = None
+    generated_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUsage:
+    """Keep what one response or transcription used."""
+
+    meter: str
+    reference: str
+    text_in: int = 0
+    audio_in: int = 0
+    cached_text: int = 0
+    cached_audio: int = 0
+    text_out: int = 0
+    audio_out: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEnd:
+    """Keep the end of the session and its counters."""
+
+    reason: str
+    counters: dict[str, Any] = field(default_factory=dict)
+
+
+Record = RecordMessage | RecordEvent | RecordTurn | RecordUsage | RecordEnd
+Effect = (
+    SendUpstream
+    | SendUpstreamAudio
+    | SendBrowser
+    | SendBrowserAudio
+    | OpenUpstream
+    | CloseUpstream
+    | CloseBrowser
+    | RunTool
+    | End
+    | Record
+)

@@ -1,0 +1,143 @@
+"""The gate for answers: at most one response at a time, asked for by us or begun by the upstream's own VAD. Pure.
+
+A second `response.create` while one runs is an error upstream and its answer would be lost, so a wish waits here until
+the running response is done. A cancel before `response.created` is a no-op upstream, so it is remembered and sent then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from realtime.effects import SendUpstream
+from realtime.upstream_events import cancel_response, create_response
+
+REQUEST_DEADLINE_MS = 10_000  # asked, but no response.created and no error: ask again or give up
+MAX_COLLISIONS = 3
+
+
+class Phase(Enum):
+    """Where the one allowed response stands."""
+
+    FREE = "free"
+    ASKED = "asked"  # response.create sent
+    EXPECTED = "expected"  # a committed turn: the upstream makes one by itself
+    ACTIVE = "active"
+
+
+class ResponseGate:
+    """Decides when `response.create` and `response.cancel` may be sent."""
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        self.phase = Phase.FREE
+        self.wanted = False
+        self.held = False  # nothing new is asked for: the page is away, or the site is going down
+        self.active_id: str | None = None
+        self.cancel_on_created = False
+        self.cancelled: set[str] = set()  # responses whose late events are dropped
+        self.asked_event_id = ""
+        self.since_ms = 0
+        self.collisions = 0
+        self.asked = 0
+        self.starts_ms: deque[int] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a response runs or is about to."""
+        return self.phase is not Phase.FREE
+
+    def over_limit(self, now_ms: int) -> bool:
+        """Whether this minute's answers are used up."""
+        while self.starts_ms and self.starts_ms[0] <= now_ms - 60_000:
+            self.starts_ms.popleft()
+        return len(self.starts_ms) >= self.per_minute
+
+    def want(self, now_ms: int) -> list[SendUpstream]:
+        """An answer is wanted: asked for now, or as soon as the gate is free."""
+        self.wanted = True
+        return self.advance(now_ms)
+
+    def advance(self, now_ms: int) -> list[SendUpstream]:
+        """Ask, if an answer is wanted and nothing runs."""
+        if not self.wanted or self.held or self.busy or self.over_limit(now_ms):
+            return []
+        self.wanted = False
+        self.asked += 1
+        self.phase, self.since_ms = Phase.ASKED, now_ms
+        self.asked_event_id = f"ask_{self.asked}"
+        return [SendUpstream(create_response(self.asked_event_id))]
+
+    def expect(self, now_ms: int) -> None:
+        """A turn was committed under VAD with automatic answers."""
+        if not self.busy:
+            self.phase, self.since_ms = Phase.EXPECTED, now_ms
+
+    def created(self, response_id: str, now_ms: int) -> list[SendUpstream]:
+        """The upstream began a response. Cancelled at once when that was asked for before it existed."""
+        self.phase, self.active_id, self.since_ms = Phase.ACTIVE, response_id, now_ms
+        self.collisions = 0
+        self.starts_ms.append(now_ms)
+        if not self.cancel_on_created:
+            return []
+        self.cancel_on_created = False
+        return self._cancel_active()
+
+    def done(self, response_id: str, now_ms: int) -> list[SendUpstream]:
+        """A response is over: whatever waited may go."""
+        self.cancelled.discard(response_id)
+        ours = self.phase is Phase.ACTIVE and self.active_id == response_id
+        collided = self.phase is Phase.EXPECTED and self.collisions > 0
+        if ours or collided:
+            self.phase, self.active_id = Phase.FREE, None
+        return self.advance(now_ms)
+
+    def cancel(self, *, upstream_does_it: bool = False) -> list[SendUpstream]:
+        """Stop the running or coming response; nothing when there is none. Its late events are dropped from now on."""
+        self.wanted = False
+        if self.phase is Phase.ACTIVE and self.active_id:
+            if upstream_does_it:
+                self.cancelled.add(self.active_id)
+                return []
+            return self._cancel_active()
+        if self.phase in (Phase.ASKED, Phase.EXPECTED) and not upstream_does_it:
+            self.cancel_on_created = True
+        return []
+
+    def _cancel_active(self) -> list[SendUpstream]:
+        assert self.active_id is not None
+        if self.active_id in self.cancelled:
+            return []
+        self.cancelled.add(self.active_id)
+        return [SendUpstream(cancel_response(self.active_id, f"stop_{self.active_id}"[:64]), overtakes=True)]
+
+    def refused(self, event_id: str, code: str, now_ms: int) -> bool:
+        """An `error` event answered one of ours. True when it was the gate's and is dealt with."""
+        if event_id.startswith("stop_"):
+            return True  # a cancel that came too late is harmless
+        if event_id != self.asked_event_id or self.phase is not Phase.ASKED:
+            return False
+        self.phase = Phase.FREE
+        if code == "conversation_already_has_active_response" and self.collisions < MAX_COLLISIONS:
+            self.collisions += 1
+            self.wanted = True  # asked again when the other one is done
+            self.phase, self.since_ms = Phase.EXPECTED, now_ms
+            return True
+        return False
+
+    def deadline_ms(self) -> int | None:
+        """When a request that got no answer is given up."""
+        if self.phase in (Phase.ASKED, Phase.EXPECTED):
+            return self.since_ms + REQUEST_DEADLINE_MS
+        return None
+
+    def expired(self, now_ms: int) -> list[SendUpstream]:
+        """The deadline passed: free again; a wish that still waits is asked for."""
+        self.phase, self.cancel_on_created = Phase.FREE, False
+        return self.advance(now_ms)
+
+    def reset(self) -> None:
+        """The upstream is gone: nothing runs any more. A wish stays."""
+        self.wanted = self.wanted or self.phase is Phase.ASKED
+        self.phase, self.active_id, self.cancel_on_created = Phase.FREE, None, False
+        self.cancelled.clear()

@@ -1,0 +1,40 @@
+"""The marks of an answered turn, from the end of speech to the first sample heard. Pure; times in ms since the session began."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from realtime.effects import RecordTurn
+
+
+@dataclass(slots=True)
+class TurnMarks:
+    """When each stage of one answer was reached; None when it was not."""
+
+    response_id: str
+    input_ended_ms: int | None = None  # speech stopped, or the typed message arrived
+    created_ms: int | None = None
+    item_id: str = ""
+    first_delta_ms: int | None = None
+    first_heard_ms: int | None = None
+    status: str = "in_progress"
+    heard_ms: int | None = None
+    generated_ms: int | None = None
+
+    def record(self) -> RecordTurn:
+        """The turn's durations; each is null when one of its ends is missing."""
+        return RecordTurn(
+            response_id=self.response_id,
+            item_id=self.item_id,
+            status=self.status,
+            endpointing_ms=_between(self.input_ended_ms, self.created_ms),
+            first_delta_ms=_between(self.created_ms, self.first_delta_ms),
+            playout_start_ms=_between(self.first_delta_ms, self.first_heard_ms),
+            response_latency_ms=_between(self.input_ended_ms, self.first_heard_ms),
+            heard_ms=self.heard_ms,
+            generated_ms=self.generated_ms,
+        )
+
+
+def _between(start: int | None, stop: int | None) -> int | None:
+    return None if start is None or stop is None else max(0, stop - start)

@@ -1,0 +1,180 @@
+"""Speech on its way to the page: produced, sent and heard samples per item, the window, truncation points, replay.
+
+Pure bookkeeping and bytes; no sockets. All counts are samples at 24 kHz of one item. Invariant: heard <= sent <= produced.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from realtime.audio import BYTES_PER_SAMPLE, samples_to_ms
+from realtime.browser_events import message
+from realtime.effects import Effect, SendBrowser, SendBrowserAudio
+
+CHUNK_SAMPLES = 4_800  # 200 ms a frame
+
+
+@dataclass(slots=True)
+class ItemAudio:
+    """One item's speech. `kept` holds samples from `kept_from` on: what was not heard yet may have to be sent again."""
+
+    item_id: str
+    kept: bytearray = field(default_factory=bytearray)
+    kept_from: int = 0
+    sent: int = 0
+    heard: int = 0
+    finished: bool = False  # the upstream made all of it
+    ended: bool = False  # audio.end was sent
+
+    @property
+    def produced(self) -> int:
+        """Samples the upstream made so far."""
+        return self.kept_from + len(self.kept) // BYTES_PER_SAMPLE
+
+    @property
+    def fully_heard(self) -> bool:
+        """Whether every sample was played and no more will come."""
+        return self.finished and self.heard >= self.produced
+
+    def slice(self, start: int, stop: int) -> bytes:
+        """Samples [start, stop) that are still kept."""
+        low = (start - self.kept_from) * BYTES_PER_SAMPLE
+        return bytes(self.kept[low : (stop - self.kept_from) * BYTES_PER_SAMPLE])
+
+    def forget_heard(self) -> None:
+        """Give back the memory of what was heard, in steps, so that the buffer is not moved for every report."""
+        spare = min(self.heard, self.sent) - self.kept_from
+        if spare >= CHUNK_SAMPLES * 5 or (self.fully_heard and spare):
+            del self.kept[: spare * BYTES_PER_SAMPLE]
+            self.kept_from += spare
+
+
+class Playout:
+    """The items in the order they are spoken, and what may be sent now."""
+
+    def __init__(self, ahead_samples: int, cap_bytes: int) -> None:
+        self.ahead_samples = ahead_samples
+        self.cap_bytes = cap_bytes
+        self.items: OrderedDict[str, ItemAudio] = OrderedDict()
+        self.cleared: dict[str, ItemAudio] = {}  # flushed, waiting for the page to say how much was heard
+        self.begun: str | None = None  # the item that binary frames belong to now
+
+    # -- from the upstream
+
+    def add(self, item_id: str, pcm: bytes) -> bool:
+        """More speech of an item. False when the session's cap is reached: the audio was not taken."""
+        if self.held_bytes + len(pcm) > self.cap_bytes:
+            return False
+        item = self.items.get(item_id)
+        if item is None:
+            item = self.items[item_id] = ItemAudio(item_id)
+        item.kept += pcm
+        return True
+
+    def finish(self, item_id: str) -> None:
+        """The upstream made all of the item."""
+        if item := self.items.get(item_id):
+            item.finished = True
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes kept for all items: the back-pressure measure."""
+        return sum(len(item.kept) for item in self.items.values())
+
+    # -- to the page
+
+    def due(self) -> list[Effect]:
+        """What may be sent now: at most `ahead_samples` further than what was heard."""
+        effects: list[Effect] = []
+        room = self.ahead_samples - sum(item.sent - item.heard for item in self.items.values())
+        for item in self.items.values():
+            if item.ended:
+                continue
+            while room > 0 and item.sent < item.produced:
+                if self.begun != item.item_id:
+                    effects.append(SendBrowser(self._begin(item)))
+                stop = min(item.sent + min(CHUNK_SAMPLES, room), item.produced)
+                effects.append(SendBrowserAudio(item.slice(item.sent, stop)))
+                room -= stop - item.sent
+                item.sent = stop
+            if item.sent < item.produced or not item.finished:
+                break  # items are spoken one after the other
+            if item.produced:
+                effects.append(SendBrowser(message("audio.end", item_id=item.item_id, samples=item.produced)))
+            item.ended = True
+        return effects
+
+    def _begin(self, item: ItemAudio) -> dict[str, object]:
+        self.begun = item.item_id
+        return message(
+            "audio.begin", item_id=item.item_id, offset_ms=samples_to_ms(item.sent), offset_samples=item.sent
+        )
+
+    @property
+    def window_full(self) -> bool:
+        """Whether audio waits that the window holds back."""
+        if sum(item.sent - item.heard for item in self.items.values()) < self.ahead_samples:
+            return False
+        return any(item.sent < item.produced for item in self.items.values())
+
+    @property
+    def sounding(self) -> ItemAudio | None:
+        """The item that is heard now or next: sent in part and not fully heard."""
+        for item in self.items.values():
+            if item.sent > 0 and not item.fully_heard:
+                return item
+        return None
+
+    # -- from the page
+
+    def position(self, item_id: str, samples: int) -> ItemAudio | None:
+        """The page played so many samples of the item. Never more than was sent, never back. None: unknown item."""
+        item = self.items.get(item_id) or self.cleared.get(item_id)
+        if item is None:
+            return None
+        item.heard = max(item.heard, min(samples, item.sent))
+        item.forget_heard()
+        if item.fully_heard:
+            self.items.pop(item_id, None)
+            if self.begun == item_id:
+                self.begun = None
+        return item
+
+    def clear(self) -> list[ItemAudio]:
+        """Flush everything: the items of which something is unheard, in order. Those begun wait in `cleared`."""
+        flushed = [item for item in self.items.values() if not item.fully_heard]
+        self.items.clear()
+        self.begun = None
+        for item in flushed:
+            item.kept_from, item.kept = item.produced, bytearray()
+            self.cleared[item.item_id] = item
+        return flushed
+
+    def settle(self, item_id: str, samples: int | None) -> ItemAudio | None:
+        """The page answered a clear (or did not: None): the item with its final `heard`."""
+        item = self.cleared.pop(item_id, None)
+        if item is not None and samples is not None:
+            item.heard = max(item.heard, min(samples, item.sent))
+        return item
+
+    def rewind(self, received: tuple[str, int] | None) -> dict[str, object] | None:
+        """A page came back. `received`: the item and samples that it still holds; None when it holds nothing.
+
+        What it lacks will be due again. Returns the mark to tell the page, or None when nothing is sent again.
+        """
+        self.begun = None
+        first: dict[str, object] | None = None
+        held_before = received is not None and received[0] in self.items
+        for item in self.items.values():
+            if held_before and received is not None and item.item_id != received[0]:
+                continue  # the page holds all of the items before the one it names
+            if held_before and received is not None:
+                item.sent = max(item.kept_from, min(item.sent, received[1]))
+                held_before = False
+            else:
+                item.sent = max(item.kept_from, min(item.heard, item.sent))
+            item.ended = False  # the end may have been lost with the connection
+            if first is None and item.sent < item.produced:
+                first = {"item_id": item.item_id, "samples": item.sent}
+        return first

@@ -1,0 +1,155 @@
+"""Bounded queues and budgets of a session: what waits on the way up, what waits for the page, how fast a page may talk. Pure.
+
+Bounds: microphone audio waiting for the upstream `max_audio_bytes` (oldest dropped and counted; control never);
+messages waiting for the page are bounded by the playout window and by `Outbox.max_bytes`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from realtime.audio import BYTES_PER_MS
+from realtime.upstream_events import append_json
+
+
+class Uplink:
+    """What waits for the upstream socket, as texts. Audio is dropped oldest first; control keeps its place or overtakes."""
+
+    def __init__(self, max_audio_bytes: int) -> None:
+        self.max_audio_bytes = max_audio_bytes
+        self.dropped_bytes = 0
+        self._urgent: deque[str] = deque()
+        self._line: deque[str | tuple[bytes, bool]] = deque()  # control text, or (audio, keep)
+        self._audio_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._urgent) + len(self._line)
+
+    def put_control(self, event: dict[str, Any], overtakes: bool = False) -> None:
+        """A control event, never dropped."""
+        (self._urgent if overtakes else self._line).append(json.dumps(event, ensure_ascii=False))
+
+    def put_audio(self, pcm: bytes, keep: bool = False) -> None:
+        """A frame. `keep`: of a resume, never dropped and not counted."""
+        self._line.append((pcm, keep))
+        if keep:
+            return
+        self._audio_bytes += len(pcm)
+        while self._audio_bytes > self.max_audio_bytes:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        for index, entry in enumerate(self._line):
+            if isinstance(entry, tuple) and not entry[1]:
+                del self._line[index]
+                self._audio_bytes -= len(entry[0])
+                self.dropped_bytes += len(entry[0])
+                return
+
+    def pop(self) -> str | None:
+        """The next text to send, or None."""
+        if self._urgent:
+            return self._urgent.popleft()
+        if not self._line:
+            return None
+        entry = self._line.popleft()
+        if isinstance(entry, str):
+            return entry
+        if not entry[1]:
+            self._audio_bytes -= len(entry[0])
+        return append_json(entry[0])
+
+    def clear(self) -> None:
+        """Forget everything: the upstream it was meant for is gone."""
+        self._urgent.clear()
+        self._line.clear()
+        self._audio_bytes = 0
+
+
+class Outbox:
+    """What waits for the page's socket: texts and audio frames in order; what overtakes goes first."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self._urgent: deque[str] = deque()
+        self._line: deque[tuple[str | bytes, bool]] = deque()  # (payload, rides with the audio)
+
+    def __len__(self) -> int:
+        return len(self._urgent) + len(self._line)
+
+    @property
+    def overfull(self) -> bool:
+        """Whether the page has stopped reading: more waits than a session may hold."""
+        return self.bytes > self.max_bytes
+
+    def put_message(self, message: dict[str, Any], overtakes: bool = False) -> None:
+        """A JSON message. A clear drops all audio that waits, with its begins and ends."""
+        if message["type"] == "audio.clear":
+            kept = [entry for entry in self._line if not entry[1]]
+            self.bytes -= sum(len(entry[0]) for entry in self._line if entry[1])
+            self._line = deque(kept)
+        text = json.dumps(message, ensure_ascii=False)
+        self.bytes += len(text)
+        if overtakes:
+            self._urgent.append(text)
+        else:
+            self._line.append((text, message["type"] in ("audio.begin", "audio.end")))
+
+    def put_audio(self, pcm: bytes) -> None:
+        """A speech frame."""
+        self.bytes += len(pcm)
+        self._line.append((pcm, True))
+
+    def pop(self) -> str | bytes | None:
+        """The next payload, or None."""
+        if self._urgent:
+            payload: str | bytes = self._urgent.popleft()
+        elif self._line:
+            payload = self._line.popleft()[0]
+        else:
+            return None
+        self.bytes -= len(payload)
+        return payload
+
+
+@dataclass(slots=True)
+class Budget:
+    """A token bucket: `rate_per_s` refills up to `burst`; `credit` comes on top and is spent first (a resume's gap)."""
+
+    rate_per_s: float
+    burst: float
+    level: float = -1.0
+    credit: float = 0.0
+    at_ms: int = 0
+
+    def take(self, amount: float, now_ms: int) -> bool:
+        """Spend, if there is enough."""
+        if self.level < 0:
+            self.level, self.at_ms = self.burst, now_ms
+        self.level = min(self.burst, self.level + (now_ms - self.at_ms) * self.rate_per_s / 1000)
+        self.at_ms = now_ms
+        from_credit = min(self.credit, amount)
+        if self.level < amount - from_credit:
+            return False
+        self.credit -= from_credit
+        self.level -= amount - from_credit
+        return True
+
+
+def audio_budget() -> Budget:
+    """Microphone audio: 1.25 times real time with a 2-second burst."""
+    return Budget(rate_per_s=1.25 * 1000 * BYTES_PER_MS, burst=2000 * BYTES_PER_MS)
+
+
+def control_budget() -> Budget:
+    """Messages other than audio and positions: 10 a second with a burst of 20."""
+    return Budget(rate_per_s=10, burst=20)
+
+
+def frame_budget() -> Budget:
+    """Messages of any kind: 60 a second; the burst covers a quick resume."""
+    return Budget(rate_per_s=250, burst=500)

@@ -1,0 +1,297 @@
+"""The relay of one session: owns its tasks and queues, waits on both sockets, and performs the session's effects.
+
+It decides nothing: what to do comes from `session.py`. It belongs to the process, not to the page's connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from uuid import UUID
+
+from realtime import upstream_events
+from realtime.audio import BYTES_PER_MS
+from realtime.conf import RelayConfig
+from realtime.effects import (
+    CloseBrowser,
+    CloseUpstream,
+    Effect,
+    End,
+    OpenUpstream,
+    RunTool,
+    SendBrowser,
+    SendBrowserAudio,
+    SendUpstream,
+    SendUpstreamAudio,
+)
+from realtime.exceptions import UpstreamError, UpstreamLost
+from realtime.journal import Entry, Journal
+from realtime.queues import Outbox, Uplink
+from realtime.session import Session
+from realtime.tools import run_tool
+from realtime.upstream import UpstreamLink, open_upstream
+
+logger = logging.getLogger("realtime.relay")
+MAX_UPLINK_AUDIO_BYTES = 2_000 * BYTES_PER_MS
+MAX_OUTBOX_BYTES = 1024 * 1024
+YIELD_EVERY = 32  # events; a flood from upstream must not starve the other sessions
+Dial = Callable[[RelayConfig], AbstractAsyncContextManager[UpstreamLink]]
+
+
+class BrowserLink:
+    """One connection of the page: what waits to be sent, and how it ends. The consumer pumps it."""
+
+    def __init__(self) -> None:
+        self.outbox = Outbox(MAX_OUTBOX_BYTES)
+        self.wake = asyncio.Event()
+        self.close_code: int | None = None
+
+    def close(self, code: int) -> None:
+        """Close after what waits is sent."""
+        if self.close_code is None:
+            self.close_code = code
+        self.wake.set()
+
+    async def pump(self, send: Callable[[str | bytes], Awaitable[None]]) -> int:
+        """Send what waits until the link is to be closed; returns the close code."""
+        while True:
+            payload = self.outbox.pop()
+            if payload is not None:
+                await send(payload)
+                continue
+            if self.close_code is not None:
+                return self.close_code
+            self.wake.clear()
+            await self.wake.wait()
+
+
+class Relay:
+    """One session's tasks. `run()` returns when the session is over and both sockets are closed."""
+
+    def __init__(
+        self,
+        session: Session,
+        journal: Journal,
+        *,
+        session_id: UUID,
+        conversation_id: UUID | None,
+        user_id: int,
+        dial: Dial = open_upstream,
+    ) -> None:
+        self.session = session
+        self.journal = journal
+        self.session_id = session_id
+        self.conversation_id = conversation_id
+        self.user_id = user_id
+        self.dial = dial
+        self.link: BrowserLink | None = None
+        self.uplink = Uplink(MAX_UPLINK_AUDIO_BYTES)
+        self.finished = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._started_s = self._loop.time()
+        self._rearm = asyncio.Event()
+        self._armed_ms: int | None = None
+        self._uplink_wake = asyncio.Event()
+        self._dial_wanted = asyncio.Event()
+        self._dial_after_ms = 0
+        self._hang_up = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+
+    def now_ms(self) -> int:
+        """Milliseconds since the session began, by the monotonic clock."""
+        return int((self._loop.time() - self._started_s) * 1000)
+
+    # ---- the page's side, called by the consumer through the switchboard; none of these waits --------------------------
+
+    def attach(self, link: BrowserLink, hello: dict[str, Any]) -> None:
+        """A connection of the page takes the session; an earlier one is superseded."""
+        if self.link is not None and self.link is not link:
+            self.link.close(4409)
+        self.link = link
+        self.perform(self.session.attach(hello, self.now_ms()))
+
+    def detach(self, link: BrowserLink) -> None:
+        """The page's connection is gone."""
+        if self.link is link:
+            self.link = None
+            self.perform(self.session.browser_gone(self.now_ms()))
+
+    def browser_audio(self, pcm: bytes) -> None:
+        """A microphone frame. Raises BrowserError."""
+        self.perform(self.session.browser_audio(pcm, self.now_ms()))
+
+    def browser_message(self, message: dict[str, Any]) -> None:
+        """A checked message. Raises BrowserError."""
+        self.perform(self.session.browser_message(message, self.now_ms()))
+
+    def end(self, reason: str) -> None:
+        """End from outside."""
+        self.perform(self.session.end(reason, self.now_ms()))
+
+    def drain(self) -> None:
+        """The process is going down."""
+        self.perform(self.session.drain(self.now_ms()))
+
+    # ---- effects -----------------------------------------------------------------------------------------------------
+
+    def perform(self, effects: list[Effect]) -> None:
+        """Do what the session asks; never waits."""
+        for effect in effects:
+            match effect:
+                case SendUpstreamAudio(pcm, keep):
+                    before = self.uplink.dropped_bytes
+                    self.uplink.put_audio(pcm, keep)
+                    self.session.note_dropped(self.uplink.dropped_bytes - before)
+                    self._uplink_wake.set()
+                case SendBrowserAudio(pcm):
+                    self._to_browser(pcm)
+                case SendUpstream(event, overtakes):
+                    self.uplink.put_control(event, overtakes)
+                    self._uplink_wake.set()
+                case SendBrowser():
+                    self._to_browser(effect)
+                case OpenUpstream(after_ms):
+                    self._dial_after_ms = after_ms
+                    self._dial_wanted.set()
+                case CloseUpstream():
+                    self._hang_up.set()
+                case CloseBrowser(code):
+                    if self.link is not None:
+                        self.link.close(code)
+                        self.link = None
+                case RunTool():
+                    assert self._group is not None
+                    self._group.create_task(self._run_tool(effect), name=f"tool {effect.name}")
+                case End(reason, code):
+                    logger.info("session %s ended: %s", self.session_id, reason)
+                    self._hang_up.set()
+                    if self.link is not None:
+                        self.link.close(code)
+                        self.link = None
+                    self.finished.set()
+                case record:
+                    self.journal.put(Entry(self.session_id, self.conversation_id, record, self._saved))
+        deadline = self.session.deadline_ms()
+        if deadline is not None and (self._armed_ms is None or deadline < self._armed_ms):
+            self._rearm.set()
+
+    def _to_browser(self, effect: SendBrowser | bytes) -> None:
+        link = self.link
+        if link is None:
+            return  # a page that comes back gets a snapshot and its audio again
+        if isinstance(effect, bytes):
+            link.outbox.put_audio(effect)
+        else:
+            link.outbox.put_message(effect.message, effect.overtakes)
+        if link.outbox.overfull:
+            self.link = None
+            link.close(4508)
+            self.perform(self.session.browser_gone(self.now_ms()))
+        link.wake.set()
+
+    def _saved(self, item_id: str, message_id: str) -> None:
+        self.perform(self.session.saved(item_id, message_id, self.now_ms()))
+
+    # ---- tasks -------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live until the session ends. Whatever breaks ends the session; nothing is left open."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                tasks = [
+                    group.create_task(self._keep_time(), name="relay timer"),
+                    group.create_task(self._keep_upstream(), name="relay upstream"),
+                ]
+                await self.finished.wait()
+                for task in tasks:
+                    task.cancel()
+        except BaseExceptionGroup as group_error:
+            for error in group_error.exceptions:
+                logger.error("session %s broke: %s", self.session_id, type(error).__name__, exc_info=error)
+        finally:
+            self._group = None
+            if not self.finished.is_set():
+                self.end("internal")
+
+    async def _keep_time(self) -> None:
+        while True:
+            deadline = self._armed_ms = self.session.deadline_ms()
+            try:
+                async with asyncio.timeout(None if deadline is None else max(0, deadline - self.now_ms()) / 1000):
+                    await self._rearm.wait()
+            except TimeoutError:
+                pass
+            self._rearm.clear()
+            deadline = self.session.deadline_ms()
+            if deadline is not None and deadline <= self.now_ms():
+                self.perform(self.session.tick(self.now_ms()))
+
+    async def _keep_upstream(self) -> None:
+        """Dial when asked to, carry events both ways, and tell the session once how each connection ended."""
+        while True:
+            await self._dial_wanted.wait()
+            self._dial_wanted.clear()
+            if self._dial_after_ms:
+                await asyncio.sleep(self._dial_after_ms / 1000)
+            self._hang_up.clear()
+            self.uplink.clear()
+            error: UpstreamError
+            try:
+                async with self.dial(self.session.config) as link:
+                    self.perform(self.session.upstream_opened(self.now_ms()))
+                    error = await self._exchange(link)
+            except UpstreamError as refused:
+                error = refused
+            if not self._hang_up.is_set():
+                self.perform(self.session.upstream_closed(error, self.now_ms()))
+
+    async def _exchange(self, link: UpstreamLink) -> UpstreamError:
+        """Read and write until the connection ends or is to be hung up; returns why."""
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self._read_upstream(link), name="relay upstream reader"),
+            asyncio.create_task(self._write_upstream(link), name="relay upstream writer"),
+            asyncio.create_task(self._hang_up.wait(), name="relay upstream hang-up"),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            if (error := task.exception()) is not None:
+                if isinstance(error, UpstreamError):
+                    return error
+                raise error
+        return UpstreamLost()
+
+    async def _read_upstream(self, link: UpstreamLink) -> None:
+        count = 0
+        while True:
+            raw = await link.receive()
+            try:
+                event = upstream_events.parse(raw)
+            except upstream_events.Malformed:
+                self.perform(self.session.upstream_malformed(self.now_ms()))
+                continue
+            self.perform(self.session.upstream_event(event, self.now_ms()))
+            count += 1
+            if count % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+
+    async def _write_upstream(self, link: UpstreamLink) -> None:
+        while True:
+            text = self.uplink.pop()
+            if text is None:
+                self._uplink_wake.clear()
+                await self._uplink_wake.wait()
+            else:
+                await link.send(text)
+
+    async def _run_tool(self, call: RunTool) -> None:
+        output, ok = await run_tool(call.name, call.arguments, user_id=self.user_id)
+        self.perform(self.session.tool_result(call.name, call.call_id, output, ok, self.now_ms()))

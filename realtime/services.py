@@ -1,0 +1,307 @@
+"""The writes of the relay's own rows: mint and redeem tokens, open and close sessions, leases, and what the journal keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from conversations import services as conversations
+from conversations.models import Conversation, Message, Preferences
+from realtime import tokens, tools
+from realtime.conf import RelayConfig, Seed, relay_config
+from realtime.effects import RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
+from realtime.exceptions import Refused
+from realtime.journal import Entry
+from realtime.models import RealtimeSession, SessionEvent, Turn, UsageRecord, UsedToken
+
+LEASE = timedelta(seconds=30)
+HISTORY_MESSAGES = 40
+HISTORY_CHARS = 8_000  # about 2,000 tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Mint:
+    """A granted session: what the mint's answer holds, apart from the address."""
+
+    session_id: UUID
+    conversation_id: UUID
+    token: str
+    expires_at: datetime
+    resumed: bool
+    config: RelayConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A redeemed token: everything that a relay needs to start or to be found again."""
+
+    session_id: UUID
+    conversation_id: UUID
+    user_id: int
+    resumed: bool
+    config: RelayConfig
+
+
+# ---- mint ----------------------------------------------------------------------------------------------------------
+
+
+def mint(
+    *,
+    user: Any,
+    origin: str,
+    conversation_id: UUID | None = None,
+    modality: str = "voice",
+    resume_session_id: UUID | None = None,
+) -> Mint:
+    """Grant a session token. Raises Refused with the HTTP status and the sentence for the person."""
+    if not settings.REALTIME_ENABLED:
+        raise Refused(503, "voice.disabled", "Voice is switched off on this site.")
+    if not configured():
+        raise Refused(503, "voice.not_configured", "Voice is not set up on this site yet. The administrator can fix this.")
+    resumed = _resumable(user, resume_session_id)
+    if resumed is not None:
+        session_id, modality = resumed.id, resumed.modality
+        conversation = resumed.conversation
+    else:
+        conversation = _conversation_for(user, conversation_id, resume_session_id)
+        _check_limits(user, conversation, modality)
+        session_id = uuid4()
+    assert conversation is not None
+    now = int(time.time())
+    expires = now + settings.REALTIME_TOKEN_EXPIRY_SEC
+    token = tokens.SessionToken(
+        jti=tokens.new_jti(),
+        session_id=str(session_id),
+        user_id=user.pk,
+        conversation_id=str(conversation.pk),
+        modality=modality,
+        origin=origin,
+        auth_hash=auth_fingerprint(user),
+        resume=resumed is not None,
+        iat=now,
+        exp=expires,
+    )
+    return Mint(
+        session_id=session_id,
+        conversation_id=conversation.pk,
+        token=tokens.encode(token),
+        expires_at=datetime.fromtimestamp(expires, tz=timezone.get_current_timezone()),
+        resumed=resumed is not None,
+        config=config_for(user, modality),
+    )
+
+
+def configured() -> bool:
+    """Whether there is an upstream to talk to: a key, or a server on this machine that needs none."""
+    return bool(settings.OPENAI_API_KEY) or relay_config(settings).is_local
+
+
+def auth_fingerprint(user: Any) -> str:
+    """Changes with the person's password: sessions and tokens made before a change are over."""
+    return hashlib.sha256(user.get_session_auth_hash().encode()).hexdigest()[:32]
+
+
+def _resumable(user: Any, session_id: UUID | None) -> RealtimeSession | None:
+    if session_id is None:
+        return None
+    found = RealtimeSession.objects.active().filter(pk=session_id, user=user, lease_until__gte=timezone.now())
+    session = found.select_related("conversation").first()
+    return session if session is not None and session.conversation is not None else None
+
+
+def _conversation_for(user: Any, conversation_id: UUID | None, resume_session_id: UUID | None) -> Conversation:
+    mine = Conversation.objects.owned_by(user)
+    if conversation_id is not None:
+        conversation = mine.filter(pk=conversation_id).first()
+        if conversation is None:
+            raise Refused(404, "conversation.not_found", "This conversation does not exist.")
+        return conversation
+    if resume_session_id is not None:
+        conversation = mine.filter(realtime_sessions__pk=resume_session_id).first()
+        if conversation is not None:
+            return conversation
+    return conversations.create_conversation(owner=user)
+
+
+def _check_limits(user: Any, conversation: Conversation, modality: str) -> None:
+    """Concurrent voice sessions. One in the same conversation does not count: the new one takes its place."""
+    if modality != RealtimeSession.Modality.VOICE:
+        return
+    live = RealtimeSession.objects.active().filter(modality=modality, lease_until__gte=timezone.now())
+    if live.filter(user=user).exclude(conversation=conversation).count() >= settings.REALTIME_MAX_SESSIONS_PER_USER:
+        raise Refused(
+            429,
+            "limit.sessions",
+            "You have other calls open. End one of them, then start again.",
+            retry_after_s=LEASE.total_seconds(),
+        )
+    if live.count() >= settings.REALTIME_MAX_SESSIONS:
+        raise Refused(503, "busy.global", "All voice lines are in use. Try again in a minute.", retry_after_s=60)
+
+
+def config_for(
+    user: Any, modality: str, *, history: tuple[Seed, ...] = (), first_position: int = 0
+) -> RelayConfig:
+    """The session's configuration with this person's preferences."""
+    preferences = Preferences.objects.filter(owner=user).first() or Preferences(owner=user)
+    return relay_config(
+        settings,
+        modality=modality,
+        voice=preferences.voice,
+        preset=preferences.turn_preset,
+        language=preferences.language,
+        history=history,
+        first_position=first_position,
+        safety_identifier=hashlib.sha256(f"voiceproject:{user.pk}".encode()).hexdigest()[:32],
+        tools=tools.definitions(),
+    )
+
+
+# ---- redeem --------------------------------------------------------------------------------------------------------
+
+
+def redeem(*, token_text: str, origin: str, worker: str, user_agent: str = "") -> Opening:
+    """Spend a token: check it, note it as used and open the session's row, in one transaction. Raises Refused."""
+    try:
+        token = tokens.decode(token_text, time.time())
+    except tokens.InvalidToken as error:
+        raise Refused(401, f"token.{str(error).split()[0]}", "This voice link has expired.") from None
+    if token.origin != origin:
+        raise Refused(401, "token.origin", "This page may not open a voice connection.")
+    user = get_user_model().objects.filter(pk=token.user_id, is_active=True).first()
+    if user is None or auth_fingerprint(user) != token.auth_hash:
+        raise Refused(401, "token.revoked", "Your sign-in expired.")
+    conversation = Conversation.objects.owned_by(user).filter(pk=token.conversation_id).first()
+    if conversation is None:
+        raise Refused(404, "conversation.not_found", "This conversation does not exist.")
+    try:
+        with transaction.atomic():
+            UsedToken.objects.create(jti=token.jti, session_id=token.session_uuid)
+            if token.resume:
+                return Opening(token.session_uuid, conversation.pk, user.pk, True, config_for(user, token.modality))
+            history = history_seeds(conversation)
+            first_position = conversations.begin_stretch(conversation=conversation)
+            config = config_for(user, token.modality, history=history, first_position=first_position)
+            RealtimeSession.objects.create(
+                id=token.session_uuid,
+                user=user,
+                conversation=conversation,
+                modality=token.modality,
+                engine=config.engine,
+                model=config.model,
+                voice=config.voice if token.modality == "voice" else "",
+                lease_until=timezone.now() + LEASE,
+                worker=worker,
+                auth_hash=token.auth_hash,
+                user_agent=user_agent[:200],
+            )
+    except IntegrityError:
+        raise Refused(401, "token.used", "This voice link has expired.") from None
+    return Opening(token.session_uuid, conversation.pk, user.pk, False, config)
+
+
+def history_seeds(conversation: Conversation) -> tuple[Seed, ...]:
+    """What the upstream is told of the past: the latest messages within a budget, as they were heard, oldest first."""
+    seeds: list[Seed] = []
+    left = HISTORY_CHARS
+    wanted = {Message.Status.COMPLETED, Message.Status.INTERRUPTED, Message.Status.UNANSWERED}
+    for message in conversation.messages.in_order().reverse()[:HISTORY_MESSAGES]:
+        text = message.heard_text.strip()
+        if message.status not in wanted or message.role not in ("user", "assistant") or not text:
+            continue
+        if len(text) > left:
+            break
+        left -= len(text)
+        seeds.append(Seed(message.role, text))
+    return tuple(reversed(seeds))
+
+
+# ---- leases --------------------------------------------------------------------------------------------------------
+
+
+def renew_leases(session_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Renew the leases of a process's sessions in one statement; returns those that must end, each with its reason."""
+    ids = list(session_ids)
+    rows = RealtimeSession.objects.filter(pk__in=ids).select_related("user", "conversation")
+    ends: dict[UUID, str] = {}
+    for row in rows:
+        if row.ended_at is not None:
+            ends[row.pk] = row.end_reason or "revoked"
+        elif not row.user.is_active or auth_fingerprint(row.user) != row.auth_hash:
+            ends[row.pk] = "revoked"
+        elif row.conversation is None or row.conversation.deleted_at is not None:
+            ends[row.pk] = "conversation_deleted"
+    found = {row.pk for row in rows}
+    ends.update({missing: "revoked" for missing in ids if missing not in found})
+    RealtimeSession.objects.active().filter(pk__in=[i for i in ids if i not in ends]).update(
+        lease_until=timezone.now() + LEASE
+    )
+    return ends
+
+
+def reap_lost_sessions() -> int:
+    """End the rows whose process is gone; returns how many."""
+    now = timezone.now()
+    return RealtimeSession.objects.lease_expired(now).update(ended_at=now, end_reason="lost")
+
+
+def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) -> None:
+    """Store the end of a session; the first reason stays."""
+    RealtimeSession.objects.filter(pk=session_id).update(**counters)
+    RealtimeSession.objects.active().filter(pk=session_id).update(ended_at=timezone.now(), end_reason=reason[:40])
+
+
+# ---- what the journal keeps ------------------------------------------------------------------------------------------
+
+
+def write_entries(entries: list[Entry]) -> list[str | None]:
+    """Store a batch of the journal; returns the message id of each message record, None for the others."""
+    known = set(
+        RealtimeSession.objects.filter(pk__in={entry.session_id for entry in entries}).values_list("pk", flat=True)
+    )
+    events: list[SessionEvent] = []
+    ids: list[str | None] = []
+    for entry in entries:
+        ids.append(_write_entry(entry, events) if entry.session_id in known else None)
+    SessionEvent.objects.bulk_create(events)
+    return ids
+
+
+def _write_entry(entry: Entry, events: list[SessionEvent]) -> str | None:
+    record = entry.record
+    match record:
+        case RecordMessage():
+            if entry.conversation_id is None:
+                return None
+            message = conversations.record_message(
+                conversation_id=entry.conversation_id, session_id=entry.session_id, **asdict(record)
+            )
+            return str(message.pk) if message else None
+        case RecordEvent(at_ms, name, data):
+            events.append(SessionEvent(session_id=entry.session_id, at_ms=at_ms, name=name[:60], data=data))
+        case RecordTurn():
+            values = asdict(record)
+            Turn.objects.update_or_create(
+                session_id=entry.session_id, response_id=values.pop("response_id"), defaults=values
+            )
+        case RecordUsage():
+            values = asdict(record)
+            UsageRecord.objects.get_or_create(
+                session_id=entry.session_id,
+                meter=values.pop("meter"),
+                reference=values.pop("reference"),
+                defaults=values,
+            )
+        case RecordEnd(reason, counters):
+            close_session(session_id=entry.session_id, reason=reason, counters=counters)
+    return None

@@ -1,0 +1,684 @@
+"""The state machine of a session: events in from the page and the upstream, effects out. Pure; time (ms since it began) is an argument.
+
+It owns connections, configuration, limits and deadlines; the talk itself is in `turns.py`. Every public verb returns
+the effects for the relay to perform, in order. `deadline_ms()` says when `tick()` must be called next.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+from typing import Any
+
+from realtime import upstream_events as up
+from realtime.audio import BYTES_PER_MS, bytes_to_samples, samples_to_ms
+from realtime.browser_events import MAX_TEXT_CHARS, check_frame, message
+from realtime.conf import RelayConfig
+from realtime.effects import (
+    CloseBrowser,
+    CloseUpstream,
+    Effect,
+    End,
+    OpenUpstream,
+    RecordEnd,
+    RecordEvent,
+    SendBrowser,
+    SendUpstream,
+    SendUpstreamAudio,
+)
+from realtime.exceptions import (
+    FATAL_UPSTREAM_CODES,
+    BadMessage,
+    TooFast,
+    UpstreamError,
+    UpstreamLost,
+    UpstreamRefused,
+    UpstreamTimeout,
+    upstream_code_error,
+)
+from realtime.queues import audio_budget, control_budget, frame_budget
+from realtime.turns import OWN_ITEM, Turns
+
+ACK_EVERY_SAMPLES = 12_000
+IDLE_WARNING_MS = 30_000
+LIMIT_WARNING_MS = 60_000
+MAX_DROPPED_MS = 10_000  # microphone audio faster than real time for this long ends the connection
+MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
+MALFORMED_WINDOW_MS = 10_000
+MAX_RETRY_AFTER_S = 10.0
+MAX_RATE_LIMIT_RETRIES = 2
+FREE_OF_CHARGE = frozenset({"ping", "playout.position", "playout.cleared"})
+
+NEW, CONNECTING, CONFIGURING, READY, LOST, ENDED = "new", "connecting", "configuring", "ready", "lost", "ended"
+
+# End reason -> close code and the sentence of the warning or error before it, when there is one.
+END_CODES = {
+    "person_ended": 1000,
+    "idle": 4408,
+    "time_limit": 4440,
+    "superseded": 4409,
+    "revoked": 4403,
+    "browser_gone": 4408,
+    "draining": 4503,
+    "internal": 4500,
+}
+
+
+class Session:
+    """One session, from the first connection of its page to its end."""
+
+    def __init__(self, config: RelayConfig, rng: random.Random, session_id: str = "") -> None:
+        self.config = config
+        self.rng = rng
+        self.session_id = session_id
+        self.out: list[Effect] = []
+        self.turns = Turns(config, self.out)
+        self.phase = NEW
+        self.attached = False
+        self.attachments = 0
+        self.detached_at_ms = 0
+        self.deadlines: dict[str, int] = {}
+        self.now_ms = 0
+        # the way up
+        self.uplink_samples = 0  # received on the page's own count
+        self.audio_in_samples = 0  # received in all
+        self.acked_samples = 0
+        self.pending_audio: deque[bytes] = deque()
+        self.pending_bytes = 0
+        self.pending_commit = False  # push-to-talk was released before the upstream was ready
+        self.dropped_bytes = 0
+        self.told_dropped_ms = 0
+        self.audio_budget, self.control_budget, self.frame_budget = audio_budget(), control_budget(), frame_budget()
+        # the upstream
+        self.configures = 0
+        self.configure_id = ""
+        self.changes: dict[str, str] = {}  # event id of a session.update -> what it changed
+        self.tries = 0
+        self.rate_limit_tries = 0
+        self.upstream_reconnects = 0
+        self.malformed: deque[int] = deque()
+        self.ignored: Counter[str] = Counter()
+        self.shown_state = ""
+        self.draining = False
+        self.end_reason = ""
+
+    # ---- the page ----------------------------------------------------------------------------------------------------
+
+    def attach(self, hello: dict[str, Any], now_ms: int) -> list[Effect]:
+        """A connection of the page said `hello`: the first one, or one that takes up a dropped session."""
+        self.now_ms = now_ms
+        if self.phase == ENDED:
+            return []
+        resumed = self.attachments > 0
+        self.attachments += 1
+        self.attached = True
+        self._disarm("grace", "stall")
+        self._arm("heartbeat", self.config.heartbeat_ms)
+        if self.phase == NEW:
+            self._arm("limit_warning", max(0, self.config.max_session_ms - LIMIT_WARNING_MS))
+            self._arm("limit", self.config.max_session_ms)
+            self._dial(0)
+        captured = hello["uplink_samples"]
+        if captured < self.uplink_samples:
+            self.uplink_samples = 0  # a reloaded page counts from nothing again
+        self.acked_samples = self.uplink_samples
+        gap_ms = min(samples_to_ms(captured - self.uplink_samples), 60_000)
+        self.audio_budget.credit = max(self.audio_budget.credit, gap_ms * BYTES_PER_MS)
+        if played := hello.get("played"):
+            self.turns.position(played["item_id"], played["samples"], now_ms)
+        received = hello.get("received")
+        replay = self.turns.playout.rewind((received["item_id"], received["samples"]) if received else None)
+        self.shown_state = self._state()
+        self._send(
+            message(
+                "ready",
+                session_id=self.session_id,
+                resumed=resumed,
+                state=self.shown_state,
+                uplink_samples=self.uplink_samples,
+                replay_from=replay,
+                config=self._public_config(),
+                limits={
+                    "max_session_ms": self.config.max_session_ms,
+                    "ends_in_ms": max(0, self.config.max_session_ms - now_ms),
+                    "idle_ms": self.config.idle_ms,
+                    "max_text_chars": MAX_TEXT_CHARS,
+                },
+            )
+        )
+        self._event("browser.resumed" if resumed else "browser.attached", **hello.get("client", {}))
+        if resumed:
+            self.turns.snapshot(self.detached_at_ms - self.config.heartbeat_ms)
+        self.turns.gate.held = self.draining
+        self.out += self.turns.gate.advance(now_ms)
+        self._touch()
+        return self._flush()
+
+    def browser_gone(self, now_ms: int) -> list[Effect]:
+        """The page's connection ended without the person ending the session: keep everything for a while."""
+        self.now_ms = now_ms
+        if self.phase == ENDED or not self.attached:
+            return []
+        self.attached = False
+        self.detached_at_ms = now_ms
+        self.turns.gate.held = True
+        self._disarm("heartbeat", "stall", "idle", "idle_warning")
+        self._arm("grace", self.config.resume_grace_ms)
+        self._event("browser.gone")
+        return self._flush()
+
+    def browser_audio(self, pcm: bytes, now_ms: int) -> list[Effect]:
+        """A microphone frame. Raises BadMessage, TooLarge or TooFast: the connection ends, the session may resume."""
+        self.now_ms = now_ms
+        if self.phase == ENDED or not self.attached:
+            return []
+        check_frame(pcm)
+        if self.config.modality != "voice":
+            raise BadMessage("audio in a text session")
+        self._arm("heartbeat", self.config.heartbeat_ms)
+        self.uplink_samples += bytes_to_samples(len(pcm))
+        self.audio_in_samples += bytes_to_samples(len(pcm))
+        keep = self.audio_budget.credit > 0
+        if not self.frame_budget.take(1, now_ms) or not self.audio_budget.take(len(pcm), now_ms):
+            self.note_dropped(len(pcm))
+            if samples_to_ms(bytes_to_samples(self.dropped_bytes)) > MAX_DROPPED_MS:
+                raise TooFast("audio")
+        elif self.phase == READY:
+            self.out.append(SendUpstreamAudio(pcm, keep))
+        else:
+            self._hold_audio(pcm)
+        if self.uplink_samples - self.acked_samples >= ACK_EVERY_SAMPLES:
+            self._ack()
+        effects = list(self.out)
+        self.out.clear()
+        return effects
+
+    def _hold_audio(self, pcm: bytes) -> None:
+        """Audio for an upstream that is not ready yet: kept within a bound, the oldest goes first."""
+        self.pending_audio.append(pcm)
+        self.pending_bytes += len(pcm)
+        while self.pending_bytes > self.config.uplink_pending_ms * BYTES_PER_MS:
+            dropped = len(self.pending_audio.popleft())
+            self.pending_bytes -= dropped
+            self.note_dropped(dropped)
+
+    def note_dropped(self, count_bytes: int) -> None:
+        """Microphone audio that never reached the upstream."""
+        self.dropped_bytes += count_bytes
+
+    def _ack(self) -> None:
+        self.acked_samples = self.uplink_samples
+        self._send(
+            message("uplink.ack", samples=self.uplink_samples, dropped_ms=self.dropped_bytes // BYTES_PER_MS),
+            overtakes=True,
+        )
+
+    def browser_message(self, said: dict[str, Any], now_ms: int) -> list[Effect]:
+        """A checked message of the page (see `browser_events.parse`). Raises BadMessage or TooFast."""
+        self.now_ms = now_ms
+        if self.phase == ENDED or not self.attached:
+            return []
+        kind = said["type"]
+        self._arm("heartbeat", self.config.heartbeat_ms)
+        budget = self.frame_budget if kind in FREE_OF_CHARGE else self.control_budget
+        if not budget.take(1, now_ms):
+            raise TooFast("messages")
+        if kind == "hello":
+            raise BadMessage("hello comes once")
+        getattr(self, "_on_" + kind.replace(".", "_"))(said)
+        return self._flush()
+
+    def _on_input_text(self, said: dict[str, Any]) -> None:
+        text = said["text"].strip()
+        if not text:
+            raise BadMessage("the text is empty")
+        self._touch()
+        self.turns.typed(text, said["client_id"], self.now_ms, self.phase == READY)
+
+    def _on_input_commit(self, _said: dict[str, Any]) -> None:
+        self._touch()
+        if self.turns.turn_detection is not None:
+            return  # the upstream commits by itself; a second commit would be an error
+        self.turns.interrupt(self.now_ms)
+        if self.phase == READY:
+            self.turns.committed_by_person(self.now_ms)
+        else:
+            self.pending_commit = True
+
+    def _on_input_clear(self, _said: dict[str, Any]) -> None:
+        if self.phase == READY:
+            self.out.append(SendUpstream(up.clear()))
+
+    def _on_interrupt(self, _said: dict[str, Any]) -> None:
+        self._touch()
+        if self.turns.interrupt(self.now_ms):
+            self._event("interrupted", by="person")
+
+    def _on_playout_position(self, said: dict[str, Any]) -> None:
+        self._disarm("stall")  # progress: `_flush` arms it again if audio still waits
+        self.turns.position(said["item_id"], said["samples"], self.now_ms)
+        self._touch()
+
+    def _on_playout_cleared(self, said: dict[str, Any]) -> None:
+        self.turns.cleared(said["item_id"], said["samples"], self.now_ms)
+
+    def _on_session_configure(self, said: dict[str, Any]) -> None:
+        self._touch()
+        if "interruptible" in said:
+            self.turns.interruptible = said["interruptible"]
+        if "turn_detection" in said or "interruptible" in said:
+            if "turn_detection" in said:
+                self.turns.turn_detection = _turn_detection(said["turn_detection"])
+            if self.turns.turn_detection is not None:
+                self.turns.turn_detection["interrupt_response"] = self.turns.interruptible
+            if self.phase == READY:
+                self._change(up.turn_detection_update(self.turns.turn_detection, self._change_id("turn_detection")))
+        if "speed" in said and self.phase == READY:
+            self._change(up.speed_update(said["speed"], self._change_id("speed")))
+        self._event("configured", **{name: True for name in said if name != "type"})
+
+    def _on_ping(self, said: dict[str, Any]) -> None:
+        self._send(message("pong", t=said["t"], now=self.now_ms), overtakes=True)
+
+    def _on_session_end(self, _said: dict[str, Any]) -> None:
+        self._end("person_ended")
+
+    def _change_id(self, what: str) -> str:
+        self.configures += 1
+        event_id = f"change_{self.configures}"
+        self.changes[event_id] = what
+        return event_id
+
+    def _change(self, event: dict[str, Any]) -> None:
+        self.out.append(SendUpstream(event))
+
+    # ---- the upstream ------------------------------------------------------------------------------------------------
+
+    def _dial(self, after_ms: int) -> None:
+        self.phase = CONNECTING if self.phase == NEW else LOST
+        self.out.append(OpenUpstream(after_ms))
+
+    def upstream_opened(self, now_ms: int) -> list[Effect]:
+        """The socket is open: configure it, tell it what was said before, and wait for its word."""
+        self.now_ms = now_ms
+        if self.phase == ENDED:
+            return [CloseUpstream()]
+        self.phase = CONFIGURING
+        self.configures += 1
+        self.configure_id = f"configure_{self.configures}"
+        update = up.session_update(self.config, self.configure_id)
+        if self.config.modality == "voice":
+            update["session"]["audio"]["input"]["turn_detection"] = self.turns.turn_detection
+        self.out.append(SendUpstream(update))
+        history = self.config.history + self.turns.transcript.seeds()
+        self.out += [SendUpstream(event) for event in up.seeds(history, f"{OWN_ITEM}{self.configures}_")]
+        self._arm("configure", self.config.configure_deadline_ms)
+        return self._flush()
+
+    def upstream_event(self, event: dict[str, Any], now_ms: int) -> list[Effect]:
+        """One event of the upstream. Malformed ones are dropped and counted, unknown ones ignored and counted."""
+        self.now_ms = now_ms
+        if self.phase == ENDED:
+            return []
+        handler = self.UPSTREAM.get(event["type"])
+        if handler is None:
+            self.ignored[event["type"][:60]] += 1
+            return []
+        before = len(self.out)
+        try:
+            handler(self, event)
+        except up.Malformed:
+            del self.out[before:]
+            return self.upstream_malformed(now_ms)
+        if self.turns.fatal_code:
+            self._fail(upstream_code_error(self.turns.fatal_code))
+        return self._flush()
+
+    def upstream_malformed(self, now_ms: int) -> list[Effect]:
+        """Something that is not an event came. A few are borne, many mean that the other side is broken."""
+        self.now_ms = now_ms
+        self.malformed.append(now_ms)
+        while self.malformed[0] <= now_ms - MALFORMED_WINDOW_MS:
+            self.malformed.popleft()
+        if len(self.malformed) > MAX_MALFORMED:
+            self._fail(UpstreamLost())
+        return self._flush()
+
+    def _on_session_updated(self, _event: dict[str, Any]) -> None:
+        if self.phase != CONFIGURING:
+            return
+        self.phase = READY
+        self.tries = self.rate_limit_tries = 0
+        self._disarm("configure")
+        self._arm("rotate", self.config.rotate_after_ms)
+        self._event("upstream.ready")
+        while self.pending_audio:
+            self.out.append(SendUpstreamAudio(self.pending_audio.popleft(), keep=True))
+        self.pending_bytes = 0
+        if self.pending_commit:
+            self.pending_commit = False
+            self.turns.committed_by_person(self.now_ms)
+        self.out += self.turns.gate.advance(self.now_ms)
+        self._touch()
+
+    def _on_error(self, event: dict[str, Any]) -> None:
+        error = up.object_of(event, "error")
+        code = error.get("code") if isinstance(error.get("code"), str) else ""
+        event_id = error.get("event_id") if isinstance(error.get("event_id"), str) else ""
+        self._event("upstream.error", code=(code or "")[:60])
+        if self.phase == CONFIGURING and event_id == self.configure_id:
+            self._fail(UpstreamRefused(400))
+        elif code in FATAL_UPSTREAM_CODES:
+            self._fail(upstream_code_error(code))
+        elif code == "session_expired":
+            self._lost(UpstreamLost(1001))
+        elif event_id and self.turns.gate.refused(event_id, code or "", self.now_ms):
+            pass
+        elif event_id in self.changes:
+            what = self.changes.pop(event_id)
+            self._warn("configure.refused", f"The voice service did not accept the change of {what.replace('_', ' ')}.")
+
+    # Which handler takes which event; everything else is ignored and counted.
+    UPSTREAM: dict[str, Any] = {
+        "session.updated": _on_session_updated,
+        "error": _on_error,
+        "input_audio_buffer.speech_started": lambda s, e: s._person_active(s.turns.on_speech_started, e),
+        "input_audio_buffer.speech_stopped": lambda s, e: s._person_active(s.turns.on_speech_stopped, e),
+        "input_audio_buffer.committed": lambda s, e: s.turns.on_committed(e, s.now_ms),
+        "conversation.item.input_audio_transcription.delta": lambda s, e: s.turns.on_input_transcript_delta(e, s.now_ms),
+        "conversation.item.input_audio_transcription.completed": lambda s, e: s.turns.on_input_transcript_done(
+            e, s.now_ms
+        ),
+        "conversation.item.input_audio_transcription.failed": lambda s, e: s.turns.on_input_transcript_done(e, s.now_ms),
+        "response.created": lambda s, e: s._answer_began(e),
+        "response.output_item.added": lambda s, e: s._answer(s.turns.on_output_item_added, e),
+        "response.output_audio_transcript.delta": lambda s, e: s._answer(s.turns.on_answer_text_delta, e),
+        "response.output_text.delta": lambda s, e: s._answer(s.turns.on_answer_text_delta, e),
+        "response.output_audio_transcript.done": lambda s, e: s._answer(s.turns.on_answer_text_done, e),
+        "response.output_text.done": lambda s, e: s._answer(s.turns.on_answer_text_done, e),
+        "response.output_audio.delta": lambda s, e: s._answer(s.turns.on_audio_delta, e),
+        "response.output_audio.done": lambda s, e: s._answer(s.turns.on_audio_done, e),
+        "response.output_item.done": lambda s, e: s._answer(s.turns.on_output_item_done, e),
+        "response.done": lambda s, e: s._answer_done(e),
+    }
+
+    def _person_active(self, handler: Any, event: dict[str, Any]) -> None:
+        handler(event, self.now_ms)
+        self._touch()
+
+    def _answer_began(self, event: dict[str, Any]) -> None:
+        self.turns.on_response_created(event, self.now_ms)
+        self._arm("stuck", self.config.stuck_response_ms)
+        self._touch()
+
+    def _answer(self, handler: Any, event: dict[str, Any]) -> None:
+        handler(event, self.now_ms)
+        self._arm("stuck", self.config.stuck_response_ms)
+
+    def _answer_done(self, event: dict[str, Any]) -> None:
+        self.turns.on_response_done(event, self.now_ms)
+        self._disarm("stuck")
+        self._touch()
+
+    def upstream_closed(self, error: UpstreamError, now_ms: int) -> list[Effect]:
+        """The socket could not be opened, or is gone. `error` says whether trying again can help."""
+        self.now_ms = now_ms
+        if self.phase != ENDED:
+            self._lost(error)
+        return self._flush()
+
+    def _lost(self, error: UpstreamError) -> None:
+        """Dial again with backoff and full jitter, or give up."""
+        was_ready = self.phase == READY
+        self.turns.upstream_lost(self.now_ms)
+        self._disarm("configure", "rotate", "stuck")
+        self.out.append(CloseUpstream())
+        self._event("upstream.lost", code=error.code)
+        if not self.attached and was_ready:
+            self._end("browser_gone")  # nobody listens: do not pay for another one
+            return
+        delay_ms = self._retry_delay_ms(error)
+        if delay_ms is None:
+            self._fail(error)
+            return
+        self.upstream_reconnects += 1
+        self._dial(delay_ms)
+
+    def _retry_delay_ms(self, error: UpstreamError) -> int | None:
+        """How long to wait before the next try; None when there is none."""
+        if not error.retryable:
+            return None
+        self.tries += 1
+        if isinstance(error, UpstreamRefused) and error.status == 429:
+            self.rate_limit_tries += 1
+            wait_s = error.retry_after_s if error.retry_after_s is not None else 1.0
+            if self.rate_limit_tries > MAX_RATE_LIMIT_RETRIES or wait_s > MAX_RETRY_AFTER_S:
+                return None
+            return int(wait_s * 1000)
+        if self.tries > self.config.reconnect_tries:
+            return None
+        ceiling = min(8_000, 250 * 2**self.tries)
+        return self.rng.randint(0, ceiling)
+
+    def _fail(self, error: UpstreamError) -> None:
+        """The upstream cannot be had: say so and end."""
+        if self.phase == ENDED:
+            return
+        self._send(
+            message(
+                "error",
+                code=error.code,
+                message=error.sentence,
+                retryable=error.retryable,
+                retry_after=error.retry_after_s,
+            ),
+            overtakes=True,
+        )
+        self._end(error.code.replace(".", "_"), error.close_code)
+
+    # ---- tools and the journal -----------------------------------------------------------------------------------------
+
+    def tool_result(self, name: str, call_id: str, output: str, ok: bool, now_ms: int) -> list[Effect]:
+        """A server-side function returned."""
+        self.now_ms = now_ms
+        if self.phase == READY:
+            self.turns.tool_result(name, call_id, output, ok, now_ms)
+        return self._flush()
+
+    def saved(self, item_id: str, message_id: str, now_ms: int) -> list[Effect]:
+        """The journal stored an item."""
+        self.now_ms = now_ms
+        if self.phase != ENDED:
+            self.turns.saved(item_id, message_id)
+        return self._flush()
+
+    # ---- ends ----------------------------------------------------------------------------------------------------------
+
+    def end(self, reason: str, now_ms: int) -> list[Effect]:
+        """End from outside: superseded, revoked, draining, internal."""
+        self.now_ms = now_ms
+        self._end(reason)
+        return self._flush()
+
+    def drain(self, now_ms: int) -> list[Effect]:
+        """The process is going down: tell the page, let the sentence finish, take nothing new."""
+        self.now_ms = now_ms
+        if self.phase == ENDED or self.draining:
+            return []
+        self.draining = self.turns.gate.held = True
+        self._send(message("draining", message="This server is restarting. The call will go on in a moment."))
+        return self._flush()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is being said or made: a good moment to leave."""
+        return not self.turns.gate.busy and self.turns.playout.sounding is None and not self.turns.playout.cleared
+
+    def _end(self, reason: str, close_code: int | None = None) -> None:
+        if self.phase == ENDED:
+            return
+        self.end_reason = reason
+        self.turns.finish(self.now_ms)
+        self.phase = ENDED
+        self.deadlines.clear()
+        summary = {
+            "duration_ms": self.now_ms,
+            "turns": self.turns.answers,
+            "interruptions": self.turns.interruptions,
+        }
+        self._event("ended", reason=reason, ignored=dict(self.ignored.most_common(20)))
+        self.out.append(RecordEnd(reason, self.counters()))
+        self._send(message("ended", reason=reason, summary=summary))
+        self.out.append(End(reason, close_code or END_CODES.get(reason, 4500)))
+
+    def counters(self) -> dict[str, Any]:
+        """The numbers of the session row."""
+        return {
+            "turns": self.turns.answers,
+            "interruptions": self.turns.interruptions,
+            "reconnects_browser": max(0, self.attachments - 1),
+            "reconnects_upstream": self.upstream_reconnects,
+            "audio_in_ms": samples_to_ms(self.audio_in_samples),
+            "audio_out_ms": self.turns.audio_out_ms,
+            "dropped_ms": self.dropped_bytes // BYTES_PER_MS,
+            "first_audio_ms": self.turns.first_audio_ms,
+        }
+
+    # ---- time ----------------------------------------------------------------------------------------------------------
+
+    def deadline_ms(self) -> int | None:
+        """When `tick` must be called at the latest; None when nothing is waited for."""
+        times = list(self.deadlines.values())
+        if (gate := self.turns.gate.deadline_ms()) is not None and self.phase == READY:
+            times.append(gate)
+        return min(times) if times else None
+
+    def tick(self, now_ms: int) -> list[Effect]:
+        """Time has passed: whatever was due happens."""
+        self.now_ms = now_ms
+        for name, at_ms in sorted(self.deadlines.items(), key=lambda pair: pair[1]):
+            if at_ms <= now_ms and self.deadlines.get(name) == at_ms:
+                del self.deadlines[name]
+                self._due(name)
+        gate = self.turns.gate.deadline_ms()
+        if self.phase == READY and gate is not None and gate <= now_ms:
+            self.out += self.turns.gate.expired(now_ms)
+        return self._flush()
+
+    def _due(self, name: str) -> None:
+        if name.startswith("clear:"):
+            self.turns.clear_expired(name.removeprefix("clear:"), self.now_ms)
+        elif name == "configure":
+            self._fail(UpstreamTimeout())
+        elif name == "heartbeat":
+            self.out.append(CloseBrowser(4408))
+            self.out += self.browser_gone(self.now_ms)
+        elif name == "stall":
+            self.out.append(CloseBrowser(4508))
+            self.out += self.browser_gone(self.now_ms)
+        elif name == "grace":
+            self._end("browser_gone")
+        elif name == "idle_warning":
+            self._warn("session.ending", "Are you still there?", ends_in_ms=IDLE_WARNING_MS, cause="idle")
+        elif name == "idle":
+            self._end("idle")
+        elif name == "limit_warning":
+            left = self.config.max_session_ms - self.now_ms
+            self._warn("session.ending", "This call is near its time limit.", ends_in_ms=left, cause="limit")
+        elif name == "limit":
+            self._end("time_limit")
+        elif name == "stuck":
+            self.out += self.turns.gate.cancel()
+            self._warn("answer.slow", "The answer stopped coming. Ask again.")
+            self.turns.gate.expired(self.now_ms)
+        elif name == "rotate":
+            if self.quiet and self.turns.speaking_item is None:
+                self._event("upstream.rotated")
+                self._lost(UpstreamLost(1001))
+            else:
+                self._arm("rotate", 1_000)
+
+    def _touch(self) -> None:
+        """The person or the assistant did something: the session is not idle."""
+        if self.attached and self.phase != ENDED:
+            if "idle_warning" not in self.deadlines and "idle" in self.deadlines:
+                self._warn("session.stay", "")
+            self._arm("idle_warning", max(0, self.config.idle_ms - IDLE_WARNING_MS))
+            self._arm("idle", self.config.idle_ms)
+
+    def _arm(self, name: str, after_ms: int) -> None:
+        self.deadlines[name] = self.now_ms + after_ms
+
+    def _disarm(self, *names: str) -> None:
+        for name in names:
+            self.deadlines.pop(name, None)
+
+    # ---- what the page is told -------------------------------------------------------------------------------------------
+
+    def _state(self) -> str:
+        if self.phase in (NEW, CONNECTING) or (self.phase == CONFIGURING and not self.upstream_reconnects):
+            return "connecting"
+        if self.phase in (LOST, CONFIGURING):
+            return "reconnecting"
+        if self.turns.speaking_item:
+            return "hearing"
+        sounding = self.turns.playout.sounding
+        if sounding is not None and sounding.heard > 0:
+            return "speaking"
+        if sounding is not None or self.turns.gate.busy or self.turns.gate.wanted or self.turns.tools_running:
+            return "thinking"
+        return "listening"
+
+    def _public_config(self) -> dict[str, Any]:
+        """What the page may know of the configuration: never instructions, tools or addresses."""
+        detection = self.turns.turn_detection
+        return {
+            "modality": self.config.modality,
+            "voice": self.config.voice,
+            "model": self.config.model,
+            "turn_detection": {"type": "none"} if detection is None else detection,
+            "interruptible": self.turns.interruptible,
+            "offline": self.config.is_local,
+        }
+
+    def _send(self, said: dict[str, Any], overtakes: bool = False) -> None:
+        self.out.append(SendBrowser(said, overtakes))
+
+    def _warn(self, code: str, text: str, **more: Any) -> None:
+        self._send(message("warning", code=code, message=text, **more), overtakes=True)
+
+    def _event(self, name: str, **data: Any) -> None:
+        self.out.append(RecordEvent(self.now_ms, name, data))
+
+    def _flush(self) -> list[Effect]:
+        """The effects gathered since the last call, with the deadlines and the state that follow from them."""
+        if self.phase != ENDED:
+            waiting = self.turns.playout.cleared
+            for item_id in waiting:
+                self.deadlines.setdefault(f"clear:{item_id}", self.now_ms + self.config.clear_deadline_ms)
+            for name in [n for n in self.deadlines if n.startswith("clear:") and n[6:] not in waiting]:
+                del self.deadlines[name]
+            if self.attached and self.turns.playout.window_full:
+                self.deadlines.setdefault("stall", self.now_ms + self.config.stall_ms)
+            else:
+                self._disarm("stall")
+            state = self._state()
+            if state != self.shown_state and self.attached:
+                self.shown_state = state
+                self._send(message("state", state=state, detail=None), overtakes=state == "hearing")
+        effects = list(self.out)
+        self.out.clear()
+        return effects
+
+
+def _turn_detection(chosen: dict[str, Any]) -> dict[str, Any] | None:
+    """A page's choice as the upstream's block; only what fits the kind is passed on."""
+    if chosen["type"] == "none":
+        return None
+    names = ("eagerness",) if chosen["type"] == "semantic_vad" else (
+        "threshold",
+        "prefix_padding_ms",
+        "silence_duration_ms",
+    )  # fmt: skip
+    block = {name: chosen[name] for name in names if name in chosen}
+    return {"type": chosen["type"], **block, "create_response": True, "interrupt_response": True}

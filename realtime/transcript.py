@@ -1,0 +1,115 @@
+"""Items of a session gathered into messages: order by onset, deltas into texts, heard and unheard parts. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from realtime.conf import Seed
+from realtime.effects import RecordMessage
+
+PENDING, COMPLETED, INTERRUPTED, FAILED, UNANSWERED = "pending", "completed", "interrupted", "failed", "unanswered"
+
+
+@dataclass(slots=True)
+class Item:
+    """One speaker's stretch. `ordinal` is its place in the session, given at its onset and never changed."""
+
+    item_id: str
+    role: str
+    modality: str
+    ordinal: int
+    client_id: str = ""
+    response_id: str = ""
+    text: str = ""
+    status: str = PENDING
+    heard_ms: int | None = None
+    generated_ms: int | None = None
+    heard_chars: int | None = None
+    changed_ms: int = 0
+    checkpoint_ms: int = 0
+    shown: bool = False  # the page was told of it
+    message_id: str = ""
+
+    @property
+    def heard_text(self) -> str:
+        """What was heard of it."""
+        return self.text if self.heard_chars is None else self.text[: self.heard_chars]
+
+
+class Transcript:
+    """All items of a session, in order of onset."""
+
+    def __init__(self, first_position: int) -> None:
+        self.first_position = first_position
+        self.items: dict[str, Item] = {}  # insertion order is the order of onset
+
+    def open(self, item_id: str, role: str, modality: str, now_ms: int, client_id: str = "") -> Item:
+        """The item, made at its onset if it is new."""
+        item = self.items.get(item_id)
+        if item is None:
+            item = Item(item_id, role, modality, len(self.items), client_id, changed_ms=now_ms)
+            self.items[item_id] = item
+        return item
+
+    def discard(self, item_id: str) -> None:
+        """Forget an item of which nothing came (its place stays empty, so no ordinal is given twice)."""
+        if item := self.items.get(item_id):
+            item.status = FAILED
+            item.shown = False
+
+    def after(self, item: Item) -> str | None:
+        """The id of the item before this one that the page knows, or None."""
+        previous = None
+        for other in self.items.values():
+            if other.ordinal >= item.ordinal:
+                break
+            if other.shown:
+                previous = other.item_id
+        return previous
+
+    def record(self, item: Item) -> RecordMessage:
+        """The item as the journal keeps it."""
+        return RecordMessage(
+            item_id=item.item_id,
+            position=self.first_position + item.ordinal,
+            role=item.role,
+            modality=item.modality,
+            status=item.status,
+            text=item.text,
+            heard_chars=item.heard_chars,
+            heard_ms=item.heard_ms,
+            generated_ms=item.generated_ms,
+            client_id=item.client_id,
+        )
+
+    def mark_heard(self, item: Item, heard_ms: int, generated_ms: int, complete: bool) -> None:
+        """Note how much of a spoken item was heard; `complete` when that was all of it."""
+        item.generated_ms = generated_ms
+        item.heard_ms = min(heard_ms, generated_ms)
+        if complete:
+            item.heard_chars = None
+            return
+        item.status = INTERRUPTED
+        item.heard_chars = heard_characters(item.text, item.heard_ms, generated_ms)
+
+    def seeds(self) -> tuple[Seed, ...]:
+        """What was said and heard, for a new upstream session: failed and empty items are left out."""
+        found = []
+        for item in self.items.values():
+            text = item.heard_text.strip()
+            if item.role in ("user", "assistant") and text and item.status != FAILED:
+                found.append(Seed(item.role, text))
+        return tuple(found)
+
+
+def heard_characters(text: str, heard_ms: int, generated_ms: int) -> int:
+    """How many characters of the text were heard: in proportion to time, back to the end of a whole word."""
+    if generated_ms <= 0 or heard_ms <= 0:
+        return 0
+    if heard_ms >= generated_ms:
+        return len(text)
+    count = len(text) * heard_ms // generated_ms
+    if count < len(text) and not text[count].isspace():
+        while count and not text[count - 1].isspace():
+            count -= 1
+    return len(text[:count].rstrip())

@@ -1,0 +1,178 @@
+"""The upstream's dialect (the provider's GA Realtime events): one builder per event we send, checked reads of those we get.
+
+Shapes follow the provider's published event reference; the contract tests judge every built event with the types of
+the `openai` package. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from realtime.audio import SAMPLE_RATE_HZ, encode_base64
+from realtime.conf import RelayConfig, Seed
+
+PCM_FORMAT = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
+APPEND_HEAD, APPEND_TAIL = '{"type":"input_audio_buffer.append","audio":"', '"}'
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+
+
+class Malformed(ValueError):
+    """An event without a field it must have, or with one of the wrong kind. The text names the field, never its value."""
+
+
+# ---- what we send ------------------------------------------------------------------------------------------------
+
+
+def append_json(pcm: bytes) -> str:
+    """`input_audio_buffer.append` as text: base64 needs no escaping, so a template is enough."""
+    return f"{APPEND_HEAD}{encode_base64(pcm)}{APPEND_TAIL}"
+
+
+def session_update(config: RelayConfig, event_id: str) -> dict[str, Any]:
+    """The whole configuration of a session; the browser has no say in it beyond its checked choices."""
+    session: dict[str, Any] = {
+        "type": "realtime",
+        "output_modalities": ["audio" if config.modality == "voice" else "text"],
+        "instructions": config.instructions,
+        "max_output_tokens": config.max_output_tokens,
+        "tools": [dict(tool) for tool in config.tools],
+        "tool_choice": "auto",
+    }
+    if config.modality == "voice":
+        transcription: dict[str, Any] = {"model": config.transcription_model}
+        if config.language:
+            transcription["language"] = config.language
+        session["audio"] = {
+            "input": {
+                "format": PCM_FORMAT,
+                "transcription": transcription,
+                "turn_detection": config.turn_detection,
+                "noise_reduction": {"type": "near_field"},
+            },
+            "output": {"format": PCM_FORMAT, "voice": config.voice},
+        }
+    else:
+        session["audio"] = {"input": {"turn_detection": None}}
+    return {"type": "session.update", "event_id": event_id, "session": session}
+
+
+def turn_detection_update(turn_detection: dict[str, Any] | None, event_id: str) -> dict[str, Any]:
+    """Change of turn detection alone."""
+    session = {"type": "realtime", "audio": {"input": {"turn_detection": turn_detection}}}
+    return {"type": "session.update", "event_id": event_id, "session": session}
+
+
+def speed_update(speed: float, event_id: str) -> dict[str, Any]:
+    """Change of the speed of speech alone; allowed between turns."""
+    session = {"type": "realtime", "audio": {"output": {"speed": speed}}}
+    return {"type": "session.update", "event_id": event_id, "session": session}
+
+
+def commit() -> dict[str, Any]:
+    """End of a push-to-talk turn."""
+    return {"type": "input_audio_buffer.commit"}
+
+
+def clear() -> dict[str, Any]:
+    """Throw away what was appended since the last commit."""
+    return {"type": "input_audio_buffer.clear"}
+
+
+def create_text_item(role: str, text: str, item_id: str) -> dict[str, Any]:
+    """A message item. Assistant text is always `output_text`: spoken turns cannot be replayed as audio."""
+    kind = "output_text" if role == "assistant" else "input_text"
+    item = {"type": "message", "id": item_id, "role": role, "content": [{"type": kind, "text": text}]}
+    return {"type": "conversation.item.create", "item": item}
+
+
+def create_tool_output(call_id: str, output: str) -> dict[str, Any]:
+    """The result of a function call."""
+    item = {"type": "function_call_output", "call_id": call_id, "output": output}
+    return {"type": "conversation.item.create", "item": item}
+
+
+def truncate(item_id: str, audio_end_ms: int) -> dict[str, Any]:
+    """Cut an assistant item to what was heard. Must never lie past the audio that was produced."""
+    return {
+        "type": "conversation.item.truncate",
+        "item_id": item_id,
+        "content_index": 0,
+        "audio_end_ms": audio_end_ms,
+    }
+
+
+def delete(item_id: str) -> dict[str, Any]:
+    """Remove an item of which nothing was heard."""
+    return {"type": "conversation.item.delete", "item_id": item_id}
+
+
+def create_response(event_id: str) -> dict[str, Any]:
+    """Ask for an answer under the session's own configuration."""
+    return {"type": "response.create", "event_id": event_id}
+
+
+def cancel_response(response_id: str | None, event_id: str) -> dict[str, Any]:
+    """Stop generating."""
+    event = {"type": "response.cancel", "event_id": event_id}
+    return event if response_id is None else {**event, "response_id": response_id}
+
+
+def seeds(history: tuple[Seed, ...], prefix: str) -> list[dict[str, Any]]:
+    """Earlier messages as items, in order; their ids start with the prefix so that their echoes are known."""
+    return [create_text_item(seed.role, seed.text, f"{prefix}{number}") for number, seed in enumerate(history)]
+
+
+# ---- what we get -------------------------------------------------------------------------------------------------
+
+
+def parse(raw: str | bytes) -> dict[str, Any]:
+    """One event as a dict with a text `type`. Raises Malformed."""
+    if len(raw) > MAX_EVENT_BYTES:
+        raise Malformed("size")
+    try:
+        event = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Malformed("JSON") from None
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        raise Malformed("type")
+    return event
+
+
+def text_of(event: dict[str, Any], name: str, limit: int = 200_000) -> str:
+    """A field that must be text, cleaned of what databases refuse."""
+    value = event.get(name)
+    if not isinstance(value, str) or len(value) > limit:
+        raise Malformed(name)
+    return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+
+
+def id_of(event: dict[str, Any], name: str) -> str:
+    """A field that must be an id."""
+    value = text_of(event, name, 64)
+    if not value:
+        raise Malformed(name)
+    return value
+
+
+def ms_of(event: dict[str, Any], name: str) -> int:
+    """A field that must be milliseconds."""
+    value = event.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise Malformed(name)
+    return value
+
+
+def object_of(event: dict[str, Any], name: str) -> dict[str, Any]:
+    """A field that must be an object."""
+    value = event.get(name)
+    if not isinstance(value, dict):
+        raise Malformed(name)
+    return value
+
+
+def count_of(value: Any, *path: str) -> int:
+    """A counter somewhere inside usage details; 0 when absent or not a count."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
