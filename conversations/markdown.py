@@ -19,7 +19,24 @@ from markdown_it.utils import EnvType, OptionsDict
 LINK_SCHEMES = frozenset({"http", "https", "mailto"})
 LINK_REL = "noopener nofollow noreferrer"
 _TAGS = {
-    *("a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s"),
+    *(
+        "a",
+        "blockquote",
+        "br",
+        "code",
+        "del",
+        "em",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "s",
+    ),
     *("strong", "table", "tbody", "td", "th", "thead", "tr", "ul"),
 }
 

@@ -1,4 +1,4 @@
-"""What is kept of people's talks: conversations, messages, preferences. The reads are here; the writes in `services.py`."""
+"""What is kept of people's talks: conversations, messages, preferences. Reads are here, writes in `services.py`."""
 
 import uuid
 from typing import Self
@@ -33,14 +33,18 @@ def _contains(field: str, words: str) -> models.Q:
     spellings = {words}
     if not words.isascii():
         spellings |= {words.lower(), words.upper(), words.capitalize(), words.title()}
-    return models.Q(*((f"{field}__icontains", spelling) for spelling in sorted(spellings)), _connector=models.Q.OR)
+    return models.Q(
+        *((f"{field}__icontains", spelling) for spelling in sorted(spellings)), _connector=models.Q.OR
+    )
 
 
 class Conversation(models.Model):
     """One thread of talk of one person."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
+    )
     title = models.CharField(_("title"), max_length=120, blank=True)
     titled_by_person = models.BooleanField(default=False, editable=False)
     stretches = models.PositiveIntegerField(default=0, editable=False)
@@ -145,13 +149,13 @@ class Preferences(models.Model):
     class Meta:
         verbose_name_plural = _("preferences")
 
+    def __str__(self) -> str:
+        return f"preferences of {self.owner_id}"
+
     @classmethod
     def of(cls, owner) -> Self:
-        """What this person chose; the defaults, unsaved, when nothing was chosen yet. Asks the database once a request."""
+        """What this person chose; the defaults, unsaved, when nothing was chosen yet. One query a request."""
         try:
             return owner.preferences
         except cls.DoesNotExist:
             return cls(owner=owner)
-
-    def __str__(self) -> str:
-        return f"preferences of {self.owner_id}"

@@ -15,7 +15,7 @@ from conversations.titles import title_from_exchange
 FINAL = {Message.Status.COMPLETED, Message.Status.INTERRUPTED, Message.Status.FAILED}
 TITLE_MAX_CHARS = 120
 _REPLACEMENT = "\ufffd"
-# PostgreSQL cannot store NUL and no database can encode half a surrogate pair; one sign for one keeps `heard_chars` true.
+# PostgreSQL cannot store NUL, no database half a surrogate pair. One sign for one keeps `heard_chars` true.
 _UNSTORABLE = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 
 
@@ -149,7 +149,9 @@ def _mark(conversation: Conversation, field: str, when: Any) -> Conversation:
 
 def _sent_before(conversation_id: UUID, client_id: str) -> Message | None:
     """The typed message that the page sent under this name, whatever session it went through."""
-    typed = Message.objects.filter(conversation_id=conversation_id, client_id=client_id, role=Message.Role.USER)
+    typed = Message.objects.filter(
+        conversation_id=conversation_id, client_id=client_id, role=Message.Role.USER
+    )
     return typed.select_for_update().order_by("-position").first()
 
 

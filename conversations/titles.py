@@ -17,7 +17,9 @@ _COURTESY_WORDS = (
     "zusammen|wie geht(?:'s|s| es)?(?: dir| ihnen)?(?: heute)?"
 )
 _GAP = r"[\s,.!?;:–—-]*"
-_GREETING = re.compile(rf"^{_GAP}(?:(?:{_GREETING_WORDS})(?!\w){_GAP})+(?:(?:{_COURTESY_WORDS})(?!\w){_GAP})*", re.IGNORECASE)
+_GREETING = re.compile(
+    rf"^{_GAP}(?:(?:{_GREETING_WORDS})(?!\w){_GAP})+(?:(?:{_COURTESY_WORDS})(?!\w){_GAP})*", re.IGNORECASE
+)
 # A full stop ends a sentence only before a blank and never between digits ("3.5") or after one letter ("e.g. this").
 _SENTENCE_END = re.compile(r"(?<=[.!?…])(?<!\b\w\.)\s+|(?<=[。！？])|\n+")
 _LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)")

@@ -1,4 +1,4 @@
-"""The pages of conversations: chat, voice test, history. Accounts are in `voiceproject/account_pages.py`, JSON in `api/`."""
+"""The pages of conversations: chat, voice test, history. JSON is in `api/`, accounts in `voiceproject`."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -14,8 +14,10 @@ EXPORT_FORMAT = "voiceproject-export-1"
 
 
 def export_person(user: User) -> dict[str, Any]:
-    """All that is kept about one person, as plain data for JSON. Deleted conversations are in it until they are purged."""
-    conversations = Conversation.objects.filter(owner=user).order_by("created_at").prefetch_related("messages")
+    """All that is kept about one person, as data for JSON. Deleted conversations are in it until they are purged."""
+    conversations = (
+        Conversation.objects.filter(owner=user).order_by("created_at").prefetch_related("messages")
+    )
     return {
         "format": EXPORT_FORMAT,
         "exported_at": timezone.now().isoformat(),
@@ -62,7 +64,17 @@ def _sessions(user: User) -> Any:
         RealtimeSession.objects.filter(user=user)
         .order_by("started_at")
         .values(
-            *("id", "conversation_id", "modality", "engine", "model", "voice", "started_at", "ended_at", "end_reason"),
+            *(
+                "id",
+                "conversation_id",
+                "modality",
+                "engine",
+                "model",
+                "voice",
+                "started_at",
+                "ended_at",
+                "end_reason",
+            ),
             *("turns", "interruptions", "audio_in_ms", "audio_out_ms", "user_agent"),
         )
     )

@@ -83,5 +83,7 @@ class DeleteAccountForm(forms.Form):
         """The user name, exactly."""
         confirmation: str = self.cleaned_data["confirmation"]
         if confirmation != self.user.get_username():
-            raise forms.ValidationError(_("This is not your user name. Nothing was deleted."), code="mismatch")
+            raise forms.ValidationError(
+                _("This is not your user name. Nothing was deleted."), code="mismatch"
+            )
         return confirmation

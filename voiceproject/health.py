@@ -12,4 +12,6 @@ from voiceproject import __version__
 @never_cache
 def health(request: HttpRequest) -> JsonResponse:
     """`{"status": "healthy", "version": ..., "timestamp": ISO-8601 UTC}`."""
-    return JsonResponse({"status": "healthy", "version": __version__, "timestamp": timezone.now().isoformat()})
+    return JsonResponse(
+        {"status": "healthy", "version": __version__, "timestamp": timezone.now().isoformat()}
+    )

@@ -13,7 +13,9 @@ from voiceproject.health import health
 @csrf_exempt
 def no_such_address(request: HttpRequest) -> JsonResponse:
     """A program that mistyped an address gets JSON, not a page."""
-    return JsonResponse({"detail": "There is nothing at this address. Mind the slash at the end."}, status=404)
+    return JsonResponse(
+        {"detail": "There is nothing at this address. Mind the slash at the end."}, status=404
+    )
 
 
 urlpatterns = [

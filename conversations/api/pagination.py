@@ -21,7 +21,9 @@ class ConversationPagination(CursorPagination):
         try:
             return super().decode_cursor(request)
         except NotFound as error:
-            raise ValidationError({"cursor": ["This cursor is not valid. Start again without one."]}) from error
+            raise ValidationError(
+                {"cursor": ["This cursor is not valid. Start again without one."]}
+            ) from error
 
     def get_paginated_response(self, data: Any) -> Response:
         """`next` as a path: behind a proxy the site does not know its own outer address."""

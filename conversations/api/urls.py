@@ -6,7 +6,9 @@ from conversations.api import views
 
 urlpatterns = [
     path("conversations/", views.ConversationList.as_view(), name="api_conversations"),
-    path("conversations/<uuid:conversation_id>/", views.ConversationDetail.as_view(), name="api_conversation"),
+    path(
+        "conversations/<uuid:conversation_id>/", views.ConversationDetail.as_view(), name="api_conversation"
+    ),
     path(
         "conversations/<uuid:conversation_id>/restore/",
         views.ConversationRestore.as_view(),

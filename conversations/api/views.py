@@ -29,7 +29,9 @@ from conversations.models import Conversation, Message, Preferences
 class PrivateAPIView(APIView):
     """A view whose answers are one person's own: never kept by a browser or a proxy."""
 
-    def finalize_response(self, request: Request, response: HttpResponseBase, *args, **kwargs) -> HttpResponseBase:
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args, **kwargs
+    ) -> HttpResponseBase:
         """Mark the answer, errors too."""
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "no-store"
@@ -97,7 +99,7 @@ class MessageList(PrivateAPIView):
     """The messages of one conversation, in pages from the end."""
 
     def get(self, request: Request, conversation_id: UUID) -> Response:
-        """`?before=` a position, `?limit=`; oldest first. `before` in the answer asks for the page before, or is null."""
+        """`?before=` a position, `?limit=`; oldest first. The answer's `before` asks for the page before, or is null."""
         conversation = _own(request, conversation_id)
         query = MessageQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
@@ -133,7 +135,11 @@ class PreferencesDetail(PrivateAPIView):
         """Set any of them."""
         choices = PreferencesSerializer(data=request.data, partial=True)
         choices.is_valid(raise_exception=True)
-        return Response(PreferencesSerializer(services.save_preferences(owner=request.user, **choices.validated_data)).data)
+        return Response(
+            PreferencesSerializer(
+                services.save_preferences(owner=request.user, **choices.validated_data)
+            ).data
+        )
 
 
 def _own(request: Request, conversation_id: UUID) -> Conversation:

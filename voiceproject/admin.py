@@ -1,0 +1,29 @@
+"""The admin of users: Django's own, with deletion through `account.py` so that nothing of the person stays behind."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from voiceproject import account
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    list_display = ("username", "email", "is_active", "is_staff", "date_joined", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "date_joined", "last_login")
+    ordering = ("-date_joined",)
+    list_per_page = 50
+    show_full_result_count = False
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Delete all that is kept of one person."""
+        account.delete_person(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Delete all that is kept of several."""
+        for user in queryset:
+            account.delete_person(user)
