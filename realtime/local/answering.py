@@ -1,4 +1,4 @@
-"""Which responses run: their creation, the one-at-a-time rule, cancelling, and the pieces that responders hand in. Pure."""
+"""Which responses run: creating, the one-at-a-time rule, cancelling, and pieces that responders hand in. Pure."""
 
 from __future__ import annotations
 

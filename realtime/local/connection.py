@@ -1,4 +1,4 @@
-"""One client's socket: moves messages, performs a session's effects, applies faults. Decides nothing of the protocol."""
+"""One client's socket: moves messages, performs a session's effects, applies faults. No protocol decisions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -63,7 +62,7 @@ class Connection:
         self._clock_ms, self._sleep, self._pace = clock_ms, sleep, pace
         self._keep_records = keep_records
         self._faults, self._fault_line = faults, FaultLine()
-        self._outgoing: asyncio.Queue[Send | Close] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[Send | Close | asyncio.Event] = asyncio.Queue()
         self._room = asyncio.Event()
         self._deadline_moved = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -85,31 +84,29 @@ class Connection:
     async def run(self) -> None:
         """Serve until the socket closes. Every task of the connection ends with it."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                background = [
-                    tasks.create_task(self._write(), name="write"),
-                    tasks.create_task(self._watch_deadlines(), name="deadlines"),
-                ]
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._write(), name="write")
+                self._tasks.create_task(self._watch_deadlines(), name="deadlines")
                 self._perform(self._session.start())
-                try:
-                    await self._read()
-                finally:
-                    self.open = False
-                    for task in background + [task for task, _ in self._answers.values()]:
-                        task.cancel()
-                    self._room.set()
-                    raise _Finished
+                await self._read()
+                raise _Finished  # ends the other tasks
         except* _Finished:
             pass
+        finally:
+            self.open = False
 
     async def inject(self, event: Event) -> None:
         """Send any event to the client, in order with the session's own; returns when it was handed over."""
+        if not self.open:
+            raise ConnectionError("the connection is closed")
+        handed_over = asyncio.Event()
         self._outgoing.put_nowait(Send(event))
-        await self._drained()
+        self._outgoing.put_nowait(handed_over)
+        await handed_over.wait()
 
     async def drop(self, code: int | None = None, reason: str = "") -> None:
         """End the connection: with a close code, or without a word as a crashed host does (TCP reset)."""
+        self.open = False
         if code is not None:
             await self._socket.close(code, reason)
             return
@@ -118,10 +115,6 @@ class Connection:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.transport.abort()
         await self._socket.wait_closed()
-
-    async def _drained(self) -> None:
-        while self.open and not self._outgoing.empty():
-            await asyncio.sleep(0)
 
     async def _read(self) -> None:
         try:
@@ -230,17 +223,24 @@ class Connection:
     async def _write(self) -> None:
         try:
             while True:
-                effect = await self._outgoing.get()
-                if isinstance(effect, Close):
-                    await self._socket.close(effect.code, effect.reason[:120])
-                    return
-                await self._deliver(effect.event)
+                entry = await self._outgoing.get()
+                match entry:
+                    case Send(event):
+                        await self._deliver(event)
+                    case Close(code, reason):
+                        await self._socket.close(code, reason[:120])
+                        return
+                    case asyncio.Event():
+                        entry.set()
                 if self._outgoing.qsize() < MOST_WAITING_EVENTS:
                     self._room.set()
         except ConnectionClosed:
             pass
         finally:
             self._room.set()
+            while not self._outgoing.empty():
+                if isinstance(entry := self._outgoing.get_nowait(), asyncio.Event):
+                    entry.set()
 
     async def _deliver(self, event: Event) -> None:
         text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
@@ -250,10 +250,8 @@ class Connection:
                     if self._keep_records and content is text:
                         self.sent.append(event)
                     await self._socket.send(content)
-                case Wait(None):
-                    await asyncio.Event().wait()
                 case Wait(ms):
-                    await self._sleep(ms / 1000)
+                    await (asyncio.Event().wait() if ms is None else self._sleep(ms / 1000))
                 case Disconnect(code, reason):
                     await self.drop(code, reason)
                 case Expire():

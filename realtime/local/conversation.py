@@ -171,7 +171,7 @@ class Conversation:
         return item
 
     def lines(self) -> tuple[Line, ...]:
-        """The context of an answer. Speech in which nothing was understood stays, or the turn before would be answered again."""
+        """The context of an answer. Speech without words stays, or the turn before would be answered again."""
         lines = (line for item in self if (line := item.line()) is not None)
         return tuple(line for line in lines if line.text or line.has_image or line.role == "user")
 

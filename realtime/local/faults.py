@@ -1,4 +1,4 @@
-"""Faults on demand: which there are, when each strikes, and what then happens to what is sent. Pure; sockets act on it."""
+"""Faults on demand: which there are, when each strikes, what then happens to what is sent. Pure, no sockets."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def key_of(headers: Headers) -> str | None:
 
 
 def wanted(path: str, headers: Headers) -> Wanted:
-    """What the client asks for. Raises `ProtocolError` for what the provider answers after accepting, with close 4000."""
+    """What the client asks for. Raises `ProtocolError` for what is answered after accepting, with close 4000."""
     query = parse_qs(urlsplit(path).query, keep_blank_values=True)
     if "realtime=v1" in headers.get("OpenAI-Beta", ""):
         raise ProtocolError(

@@ -1,4 +1,4 @@
-"""Speech recognition: Moonshine on onnxruntime, weights from the `moonshine-voice` wheel. Knows no turns and no threads."""
+"""Speech recognition: Moonshine on onnxruntime, weights from its wheel. Knows no turns and no threads."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Recognizer:
         return "" if text.strip("♪ ") == "" or (short and _HALLUCINATION.match(text)) else text
 
     def _tokens(self, samples: NDArray[np.float32]) -> Iterator[int]:
-        """Greedy decoding. The first step fills the cache of the encoder's half; later steps only grow the decoder's."""
+        """Greedy decoding. The first step fills the encoder's half of the cache; later ones grow the decoder's."""
         audio = samples[None]
         given = {"input_values": audio, "attention_mask": np.ones(audio.shape, np.int64)}
         hidden = self._encoder.run(

@@ -1,4 +1,4 @@
-"""Who decides what is said: the interface and the choice between the rules and a language model. Says nothing itself."""
+"""Who decides what is said: the interface, and the choice between rules and a language model. Says nothing itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small validators from which the shapes of client events are built. They raise `ProtocolError`; they change nothing."""
+"""Small validators from which the shapes of client events are built. They raise `ProtocolError`, change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns of the scripted mode: their fields, the file they come from, and their audio. Pure but for reading that file."""
+"""Turns of the scripted mode: their fields, their file and their audio. Pure but for reading that file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripted mode: hears and says what the script tells, with cheap exact audio. No models, no randomness, no clock."""
+"""The scripted mode: hears and says what the script tells, with cheap exact audio. No models, no clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local Realtime server: its listening socket, handshakes and connections. The protocol itself is in `session.py`."""
+"""The local Realtime server: its listening socket, handshakes, connections. The protocol is in `session.py`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import http
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from realtime.local.connection import Connection
 from realtime.local.engine import Engines
@@ -63,6 +64,7 @@ class LocalServer:
         self._faults: list[Fault] = []
         self.faults = self.config.faults
         self._server: Server | None = None
+        self._stopping = asyncio.Event()
         self._port = self.config.port
 
     @property
@@ -94,7 +96,7 @@ class LocalServer:
         await self.stop()
 
     async def start(self) -> None:
-        """Load what the mode needs, then listen. Raises `OSError` when the port is taken, `EngineMissing` without wheels."""
+        """Load what the mode needs, then listen. Raises `OSError` for a taken port, `EngineMissing` without wheels."""
         if self._engines is None:
             self._engines = await asyncio.to_thread(self._load_engines)
         self._server = await serve(
@@ -102,7 +104,7 @@ class LocalServer:
             self.config.host,
             self.config.port,
             process_request=self._before_accept,
-            select_subprotocol=lambda _, offered: "realtime" if "realtime" in offered else None,  # type: ignore[arg-type]
+            select_subprotocol=_subprotocol,
             create_connection=PostingConnection,
             max_size=LARGEST_MESSAGE_BYTES,
             compression=None,
@@ -116,6 +118,7 @@ class LocalServer:
 
     async def stop(self) -> None:
         """Close every connection (1001) and let go of the port and the threads."""
+        self._stopping.set()
         if self._server is not None:
             self._server.close(code=1001, reason="The local server stops.")
             await self._server.wait_closed()
@@ -138,12 +141,19 @@ class LocalServer:
         try:
             fault = at_handshake(self._faults)
             if fault is not None and fault.name == "stall":
-                await (asyncio.Event().wait() if fault.ms is None else self._sleep(fault.ms / 1000))
+                await self._hang(fault.ms)
             elif fault is not None:
                 raise _fault_refusal(fault)
             return self._route(socket, request)
         except Refusal as answer:
             return _http_response(answer.status, answer.body, answer.headers)
+
+    async def _hang(self, ms: float | None) -> None:
+        if ms is not None:
+            await self._sleep(ms / 1000)
+            return
+        await self._stopping.wait()
+        raise refusal(503, "server_error", "The local server stops.")
 
     def _route(self, socket: ServerConnection, request: Request) -> Response | None:
         path = urlsplit(request.path).path
@@ -169,7 +179,8 @@ class LocalServer:
         return None
 
     async def _serve_connection(self, socket: ServerConnection) -> None:
-        assert self._engines is not None and socket.request is not None
+        assert self._engines is not None
+        assert socket.request is not None
         try:
             wish = wanted(socket.request.path, socket.request.headers)
         except ProtocolError as error:
@@ -202,10 +213,18 @@ class LocalServer:
         log.info("connection opened, %d open", self.open_count)
         try:
             await connection.run()
+        except Exception:
+            log.exception("a connection failed")
+            await socket.close(1011, "The local server failed.")
         finally:
             if not self.config.keeps_records:
                 self.connections.remove(connection)
             log.info("connection closed with %s, %d open", connection.close_code, self.open_count)
+
+
+def _subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Browsers offer `realtime` beside their key; other clients offer nothing, which the library's list would refuse."""
+    return Subprotocol("realtime") if "realtime" in offered else None
 
 
 def _fault_refusal(fault: Fault) -> Refusal:

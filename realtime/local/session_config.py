@@ -14,7 +14,10 @@ Session = dict[str, Any]
 VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
 DEFAULT_MODEL = "gpt-realtime-2.1"
 _MODEL_FAMILIES = ("gpt-realtime", "gpt-4o-realtime", "gpt-4o-mini-realtime", "gpt-audio", "local")
-DEFAULT_INSTRUCTIONS = "You are a helpful, friendly assistant. Speak in short, clear sentences. Say so when you do not know something."
+DEFAULT_INSTRUCTIONS = (
+    "You are a helpful, friendly assistant. Speak in short, clear sentences. "
+    "Say so when you do not know something."
+)
 
 _SERVER_VAD = {
     "type": "server_vad",

@@ -1,4 +1,4 @@
-"""What the parts of one session have in common: its options, configuration, conversation and outgoing effects. No logic."""
+"""What the parts of a session have in common: options, configuration, conversation, outgoing effects. No logic."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -131,7 +132,7 @@ class SpeechEngine:
                 if not request.speaks:
                     yield Say(sentence, piece.phase)
                     continue
-                audio = await self._shared.workers.run(lambda text=sentence: self._speak(text, request))
+                audio = await self._shared.workers.run(partial(self._speak, sentence, request))
                 yield Say(sentence, piece.phase)
                 for delta in _deltas(audio, request.format):
                     yield Sound(delta)

@@ -1,4 +1,4 @@
-"""When a person begins and ends a turn, from scored stretches of audio. Time is audio time; holds no audio and no model."""
+"""When a person begins and ends a turn, from scored stretches of audio. Audio time; no audio and no model."""
 
 from __future__ import annotations
 

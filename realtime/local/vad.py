@@ -39,7 +39,7 @@ class SileroModel:
     def score(
         self, window: NDArray[np.float32], state: NDArray[np.float32]
     ) -> tuple[float, NDArray[np.float32]]:
-        """`window`: (1, 576) samples at 16 kHz, context first; `state`: (2, 1, 128). Returns probability and new state."""
+        """`window`: (1, 576) samples at 16 kHz, context first; `state`: (2, 1, 128). Returns score and new state."""
         probability, state = self._session.run(None, {"input": window, "state": state, "sr": self._rate})
         return float(probability[0, 0]), state
 
@@ -57,10 +57,13 @@ def _model_path() -> Path:
 class SileroVad:
     """One stream. Takes 16 kHz samples as they come and scores every 32 ms of them."""
 
+    _rest: NDArray[np.float32]
+    _context: NDArray[np.float32]
+    _state: NDArray[np.float32]
+
     def __init__(self, model: SileroModel) -> None:
         self._model = model
-        self._position_ms = 0.0
-        self._reset()
+        self.forget(0.0)
 
     def feed(self, samples: NDArray[np.float32]) -> list[Frame]:
         self._rest = np.concatenate([self._rest, samples])
@@ -77,9 +80,6 @@ class SileroVad:
     def forget(self, position_ms: float) -> None:
         """Begin anew at this position of the session's audio."""
         self._position_ms = position_ms
-        self._reset()
-
-    def _reset(self) -> None:
         self._rest = np.zeros(0, np.float32)
         self._context = np.zeros(SILERO_CONTEXT_SAMPLES, np.float32)
         self._state = np.zeros((2, 1, 128), np.float32)

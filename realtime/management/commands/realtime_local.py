@@ -1,4 +1,4 @@
-"""`manage.py realtime_local`: starts the local Realtime server. Takes its arguments; the server itself needs no Django."""
+"""`manage.py realtime_local`: hands its arguments to the local Realtime server, which itself needs no Django."""
 
 from __future__ import annotations
 
