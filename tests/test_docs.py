@@ -14,14 +14,18 @@ READERS = {"env_bool", "env_int", "env_float", "env_str", "env_choice", "env_lis
 
 
 def settings_read() -> dict[str, str | None]:
-    """Environment variable -> default as text, None where the code works it out; from the syntax tree of settings.py."""
+    """Environment variable -> default as text, None where the code works it out; from the tree of settings.py."""
     found: dict[str, str | None] = {}
     tree = ast.parse((ROOT / "voiceproject" / "settings.py").read_text(encoding="utf-8"))
-    either_or = {id(node.values[0]): node.values[1] for node in ast.walk(tree) if isinstance(node, ast.BoolOp)}
+    either_or = {
+        id(node.values[0]): node.values[1] for node in ast.walk(tree) if isinstance(node, ast.BoolOp)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in READERS:
             name, *defaults = node.args
-            assert isinstance(name, ast.Constant), f"line {node.lineno}: the variable's name must be a plain text"
+            assert isinstance(name, ast.Constant), (
+                f"line {node.lineno}: the variable's name must be a plain text"
+            )
             default = defaults[0] if defaults else either_or.get(id(node), ast.Constant(""))
             found[name.value] = as_written(default)
     return found
@@ -88,8 +92,14 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGE_NAMES)
 def test_every_make_command_of_a_page_exists(page: str) -> None:
-    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = set(re.findall(r"(?:`|^ *\$? ?)make ([a-z][a-z-]*)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    named = set(
+        re.findall(
+            r"(?:`|^ *\$? ?)make ([a-z][a-z-]*)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE
+        )
+    )
     assert named <= targets
 
 

@@ -1,4 +1,4 @@
-"""The pinned versions: at or above the floors below which a weakness is known, and the lock files true to pyproject.toml."""
+"""The pinned versions: not below the floors of known weaknesses, and the lock files true to pyproject.toml."""
 
 import re
 import tomllib
@@ -14,7 +14,11 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # Package, lowest version that we accept, and what is wrong below it.
 FLOORS = [
-    ("Django", "5.2.19", "denial of service by headers, signed cookies that collide, script in an admin link"),
+    (
+        "Django",
+        "5.2.19",
+        "denial of service by headers, signed cookies that collide, script in an admin link",
+    ),
     ("channels", "4.3.2", "older ones are not tested with this Django"),
     ("daphne", "4.2.3", "no limit on the size of a message, forged headers at the upgrade"),
     ("djangorestframework", "3.18", "older ones are not tested with this Django"),
@@ -29,7 +33,10 @@ FLOORS = [
 def pins(kind: str) -> dict[str, str]:
     """Package name to exact version, as a lock file pins them."""
     text = (ROOT / "requirements" / f"{kind}.lock").read_text(encoding="utf-8")
-    return {name.lower(): pinned for name, pinned in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", text, re.MULTILINE)}
+    return {
+        name.lower(): pinned
+        for name, pinned in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", text, re.MULTILINE)
+    }
 
 
 @pytest.mark.parametrize(("package", "floor", "below"), FLOORS)
@@ -40,7 +47,9 @@ def test_no_installed_package_is_below_its_floor(package: str, floor: str, below
 @pytest.mark.parametrize(("package", "floor", "below"), FLOORS)
 def test_no_pinned_package_is_below_its_floor(package: str, floor: str, below: str) -> None:
     for kind in ("run", "dev"):
-        assert Version(pins(kind)[package.lower()]) >= Version(floor), f"{package} below {floor} in {kind}.lock: {below}"
+        assert Version(pins(kind)[package.lower()]) >= Version(floor), (
+            f"{package} below {floor} in {kind}.lock: {below}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +64,9 @@ def test_a_lock_file_holds_what_pyproject_asks_for(kind: str, declared: list[str
     for requirement in map(Requirement, declared):
         name = requirement.name.lower()
         assert name in pinned, f"{name} is missing in {kind}.lock: make lock"
-        assert requirement.specifier.contains(pinned[name], prereleases=True), f"{name} in {kind}.lock: make lock"
+        assert requirement.specifier.contains(pinned[name], prereleases=True), (
+            f"{name} in {kind}.lock: make lock"
+        )
 
 
 def test_both_lock_files_agree_on_every_package_of_the_first() -> None:

@@ -41,9 +41,16 @@ def executable(path: Path, text: str) -> Path:
 
 
 def fake_python(
-    root: Path, *, version: str = "3.11.2", suits: str = "exit 0", has_venv: str = "exit 0", pip: str = "exit 0"
+    root: Path,
+    *,
+    version: str = "3.11.2",
+    suits: str = "exit 0",
+    has_venv: str = "exit 0",
+    pip: str = "exit 0",
 ) -> Path:
-    text = FAKE_PYTHON.format(version=version, suits=suits, has_venv=has_venv, pip=pip, calls=root / "pip-calls")
+    text = FAKE_PYTHON.format(
+        version=version, suits=suits, has_venv=has_venv, pip=pip, calls=root / "pip-calls"
+    )
     return executable(root / "fake-python", text)
 
 
@@ -107,8 +114,14 @@ def test_a_missing_venv_module_is_named_with_its_package(checkout: Path) -> None
     ("pip_says", "sentence"),
     [
         ("WARNING: Retrying (Retry(total=4)) after connection broken", "could not be downloaded"),
-        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "not the one that was pinned"),
-        ("ERROR: No matching distribution found for numpy==2.3 (from x)", "no build for this system: numpy==2.3"),
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.",
+            "not the one that was pinned",
+        ),
+        (
+            "ERROR: No matching distribution found for numpy==2.3 (from x)",
+            "no build for this system: numpy==2.3",
+        ),
         ("ERROR: Could not install packages: [Errno 28] No space left on device", "disk is full"),
         ("ERROR: something else", "could not be installed"),
     ],

@@ -1,0 +1,56 @@
+"""The site under uvicorn, in a thread of the test's own process: one database, one set of settings, two loops."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import uvicorn
+
+HOST = "127.0.0.1"
+START_SEC = 30.0
+
+
+class _Uvicorn(uvicorn.Server):
+    """Tells when it listens, so that nobody has to ask again and again."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class SiteThread:
+    """`with SiteThread() as site:` serves the whole ASGI application on a free port until the block is left."""
+
+    def __init__(self) -> None:
+        from voiceproject.asgi import application
+
+        self._socket = socket.socket()
+        self._socket.bind((HOST, 0))
+        self.port: int = self._socket.getsockname()[1]
+        config = uvicorn.Config(
+            application, log_config=None, lifespan="off", ws="websockets-sansio", timeout_graceful_shutdown=3
+        )
+        self._server = _Uvicorn(config)
+        self._thread = threading.Thread(target=self._serve, name="site", daemon=True)
+
+    @property
+    def origin(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def _serve(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+    def __enter__(self) -> SiteThread:
+        self._thread.start()
+        assert self._server.listening.wait(START_SEC), "the site did not start"
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(15)
+        assert not self._thread.is_alive(), "the site did not stop"

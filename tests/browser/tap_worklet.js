@@ -1,0 +1,18 @@
+// The tap's recorder: hands the samples that reach the loudspeaker to the page, 100 ms at a time. Test code.
+class Tap extends AudioWorkletProcessor {
+  #block = new Float32Array(Math.round(sampleRate / 10));
+  #filled = 0;
+
+  process([input]) {
+    const samples = input[0];
+    for (let i = 0; i < 128; i++) {
+      this.#block[this.#filled++] = samples ? samples[i] : 0;
+      if (this.#filled === this.#block.length) {
+        this.port.postMessage(this.#block);
+        this.#filled = 0;
+      }
+    }
+    return true;
+  }
+}
+registerProcessor("test-tap", Tap);

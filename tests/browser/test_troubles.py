@@ -1,0 +1,130 @@
+"""Something is missing or breaks: a clear state and a sentence with a way out, never a hang."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from conversations.models import Message
+from tests.browser.conftest import Console, Person, eventually
+from tests.browser.site_thread import SiteThread
+from tests.browser.sound import heard_by
+from tests.browser.tcp_proxy import TcpProxy
+from tests.browser.upstream_process import UpstreamProcess
+
+
+@pytest.fixture
+def refusing_upstream() -> Iterator[UpstreamProcess]:
+    """An upstream that takes no key, as the provider does with a wrong one."""
+    with UpstreamProcess("--scripted", "--fault", "refuse:status=401") as upstream:
+        yield upstream
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def expect_problem(somebody: Person, sentence: str, within_ms: int = 30_000) -> None:
+    """The panel shows the problem in words, and a button that does something about it."""
+    somebody.chat.await_state("error", within_ms)
+    expect(somebody.chat.problem).to_contain_text(re.compile(sentence, re.IGNORECASE))
+    expect(somebody.chat.problem.get_by_role("button")).to_be_visible()
+
+
+def test_a_refused_microphone_says_so_and_the_call_can_be_tried_again(person: Callable[..., Person]) -> None:
+    ada = person(microphone=False)
+    ada.chat.open().start_voice()
+    expect_problem(ada, "microphone access is blocked")
+    assert Message.objects.count() == 0
+
+    ada.page.context.grant_permissions(["microphone"], origin=ada.chat.origin)
+    ada.chat.start_voice()
+    ada.chat.await_call()
+
+
+def test_a_missing_microphone_says_so(
+    person: Callable[..., Person], browser_without_microphone: Browser
+) -> None:
+    ada = person(browser=browser_without_microphone)
+    ada.chat.open().start_voice()
+    ada.chat.await_state("error")
+    expect(ada.chat.problem).to_contain_text(re.compile("no microphone", re.IGNORECASE))
+    ada.page.context.close()
+
+
+def test_a_wrong_key_says_that_voice_is_not_available_and_nothing_of_the_key(
+    person: Callable[..., Person], upstream_is: Callable[[str], None], refusing_upstream: UpstreamProcess
+) -> None:
+    upstream_is(refusing_upstream.url)
+    ada = person()
+    ada.chat.open().start_voice()
+    expect_problem(ada, "not available")
+    assert "401" not in ada.chat.panel.inner_text()
+    assert "key" not in ada.chat.problem.inner_text().lower()
+
+
+def test_an_upstream_that_is_not_running_says_so(
+    person: Callable[..., Person], upstream_is: Callable[[str], None]
+) -> None:
+    upstream_is(f"ws://127.0.0.1:{unused_port()}/v1/realtime")
+    ada = person()
+    ada.chat.open().start_voice()
+    ada.chat.await_state("error", within_ms=60_000)
+    expect(ada.chat.problem.get_by_role("button")).to_be_visible()
+
+
+def test_a_typed_message_without_an_upstream_is_kept_and_can_be_tried_again(
+    person: Callable[..., Person], upstream_is: Callable[[str], None]
+) -> None:
+    upstream_is(f"ws://127.0.0.1:{unused_port()}/v1/realtime")
+    ada = person(microphone=False)
+    ada.chat.open()
+    ada.chat.say_in_writing("Is anybody there?")
+    ada.chat.await_row("user", "Is anybody there")
+    expect(ada.chat.rows("user").first.locator(".retry")).to_be_visible(timeout=45_000)
+    eventually(lambda: Message.objects.filter(role="user").count() == 1, "the message is stored")
+
+
+def test_a_connection_that_is_cut_comes_back_and_the_answer_goes_on(
+    person: Callable[..., Person], console: Console, cable: TcpProxy
+) -> None:
+    console.allow("WebSocket connection")  # the browser's own report of the cut
+    ada = person(origin=f"http://127.0.0.1:{cable.port}")
+    ada.chat.open().start_voice()
+    ada.chat.await_state("speaking", within_ms=45_000)
+    cable.cut()
+    ada.chat.await_row("assistant", "fifty-six|56")
+    ada.chat.await_state("listening", within_ms=45_000)
+    assert heard_by(ada.page).audible_ms >= 500
+    eventually(lambda: Message.objects.filter(role="assistant").count() == 1, "the answer is stored once")
+
+
+def test_a_connection_that_stays_away_ends_in_a_clear_state(
+    person: Callable[..., Person], console: Console, cable: TcpProxy
+) -> None:
+    console.allow("WebSocket connection|ERR_CONNECTION|Failed to load resource")  # what the cut itself causes
+    ada = person(origin=f"http://127.0.0.1:{cable.port}")
+    ada.chat.open().start_voice()
+    ada.chat.await_call()
+    cable.refuse(True)
+    cable.cut()
+    ada.chat.await_state("reconnecting")
+    expect(ada.page.locator("#voice-status")).to_contain_text(re.compile("reconnecting", re.IGNORECASE))
+    ada.chat.await_state("error|ended", within_ms=90_000)
+
+
+def test_voice_that_is_turned_off_offers_no_button(
+    site: SiteThread, person: Callable[..., Person], settings
+) -> None:  # type: ignore[no-untyped-def]
+    settings.REALTIME_ENABLED = False
+    ada = person()
+    ada.chat.open()
+    expect(ada.page.locator("#composer-text")).to_be_visible()
+    expect(ada.page.locator("#voice-button")).to_be_hidden()
