@@ -223,7 +223,7 @@ class LocalServer:
 
 
 def _subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Browsers offer `realtime` beside their key; other clients offer nothing, which the library's list would refuse."""
+    """Browsers offer `realtime` beside their key; others offer nothing, which the library's list would refuse."""
     return Subprotocol("realtime") if "realtime" in offered else None
 
 
