@@ -12,6 +12,7 @@ const ESCAPE_MS = 3_000; // a second Esc within this asks to end
 const PROMPT_MS = 120_000;
 
 const LIVE = new Set(["listening", "hearing", "thinking", "speaking", "reconnecting"]);
+const PASSING = /^(answer|upstream)\./;
 const PHASES = new Set(["listening", "hearing", "thinking", "speaking"]);
 
 /**
@@ -31,6 +32,12 @@ export const isBusy = (state) => isLive(state) || state.name === "checking" || s
 const only = (state, ...effects) => ({ state, effects });
 const fail = (state, problem, now) =>
   only({ ...state, name: "error", since: now, deadlineAt: null, hint: null, ending: null, playing: false, ready: false, problem }, { do: "hang_up" });
+
+function over(state, reason, summary, now) {
+  const durationMs = state.startedAt === null ? 0 : now - state.startedAt;
+  const ended = { ...state, name: "ended", since: now, deadlineAt: null, hint: null, ending: null, playing: false, ready: false, attempt: null };
+  return only({ ...ended, summary: { reason, durationMs, usage: state.usage, ...summary } }, { do: "hang_up" });
+}
 
 /** The name and the deadline that follow from phase, playing and connection. */
 function settle(state, now) {
@@ -74,8 +81,9 @@ const handlers = {
     return only(settle({ ...state, ready: false, attempt: { number: event.attempt, of: event.of } }, now));
   },
   "link.over"(state, event, now) {
+    if (state.name === "ended" && event.summary) return only({ ...state, summary: { ...state.summary, ...event.summary } });
     if (!isBusy(state)) return only(state);
-    if (event.reason === "over") return handlers["relay.ended"](state, { reason: event.code }, now);
+    if (event.reason === "over") return over(state, event.code, event.summary, now);
     return fail(state, { code: event.code, message: event.message, retryAfterMs: event.retryAfterMs ?? null }, now);
   },
   "link.slow": (state, event) => only(state.slow === event.on ? state : { ...state, slow: event.on }),
@@ -95,12 +103,8 @@ const handlers = {
   },
   // What ends the connection is told again by its close; what does not is shown while the call goes on.
   "relay.error": (state, event) => only(isLive(state) ? { ...state, degraded: { code: event.code, message: event.message } } : state),
-  "relay.ended"(state, event, now) {
-    if (!isBusy(state)) return only(state);
-    const summary = { reason: event.reason, durationMs: state.startedAt === null ? 0 : now - state.startedAt, usage: state.usage, ...event.summary };
-    return only({ ...state, name: "ended", since: now, deadlineAt: null, hint: null, ending: null, playing: false, ready: false, attempt: null, summary }, { do: "hang_up" });
-  },
-
+  // A new answer: what went wrong with the last one is past. What concerns the whole call stays.
+  "relay.answering": (state) => only(PASSING.test(state.degraded?.code ?? "") ? { ...state, degraded: null } : state),
   "playout.started": (state, event, now) => only(isLive(state) ? settle({ ...state, playing: true }, now) : state),
   "playout.stopped"(state, event, now) {
     if (!isLive(state)) return only(state);
@@ -134,8 +138,9 @@ const handlers = {
     const { state: next, effects } = handlers.interrupt(state, event, now);
     return only({ ...next, escapedAt: now }, ...effects);
   },
-  stay: (state) => only({ ...state, ending: null }, { do: "send", message: { type: "session.configure" } }),
-  end: (state, event, now) => handlers["relay.ended"](state, { reason: "user" }, now),
+  // Any message of a person's counts as a sign of life; this one changes nothing else.
+  stay: (state) => only({ ...state, ending: null }, { do: "send", message: { type: "session.configure", muted: state.muted } }),
+  end: (state, event, now) => (isBusy(state) ? over(state, "person_ended", null, now) : only(state)),
   dismiss: (state) => only(isBusy(state) ? state : { ...initial, muted: state.muted, talkMode: state.talkMode }),
 
   deadline(state, event, now) {

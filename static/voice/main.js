@@ -15,7 +15,7 @@ const SPOKEN = 0.02; // level above which a muted person is told so
 
 /**
  * Fires, each with `detail`: "change" {state, previous}; "relay" (a message of the relay); "minted" (the mint's answer);
- * "step" {step} as the call is set up; "heard" {item, samples} as sound is played; "spoken-muted" {}.
+ * "step" {step} as the call is set up; "heard" {item, part} (0 to 1 of the sound there is) as it is played; "spoken-muted" {}.
  */
 export class VoiceCall extends EventTarget {
   state = initial;
@@ -52,7 +52,7 @@ export class VoiceCall extends EventTarget {
         message: (message) => this.#receive(message),
         audio: (buffer) => this.#hear(buffer),
         lost: (how) => (this.#uplink?.detach(), this.dispatch({ type: "link.lost", ...how })),
-        over: (how) => this.dispatch({ type: "link.over", ...how }),
+        over: (how) => this.dispatch({ type: "link.over", ...how, summary: summaryOf(how.summary) }),
       },
     });
     this.microphone.addEventListener("lost", () => isBusy(this.state) && this.#openMicrophone(""));
@@ -200,7 +200,7 @@ export class VoiceCall extends EventTarget {
       case "usage": this.dispatch({ type: "relay.usage", usage: message }); break;
       case "warning": this.dispatch({ type: "relay.warning", code: message.code, message: message.message, endsInMs: message.ends_in_ms }); break;
       case "error": this.dispatch({ type: "relay.error", code: message.code, message: message.message }); break;
-      case "ended": this.dispatch({ type: "relay.ended", reason: message.reason, summary: summaryOf(message.summary) }); break;
+      case "response.started": this.dispatch({ type: "relay.answering" }); break;
       case "transcript.delta": case "transcript.done": this.#step("transcript"); break;
     }
     this.#fire("relay", message);
@@ -218,7 +218,8 @@ export class VoiceCall extends EventTarget {
   #position({ item, samples, bufferedMs }) {
     this.#played = { item_id: item, samples };
     this.#link.send({ type: "playout.position", ...this.#played, buffered_ms: bufferedMs });
-    this.#fire("heard", { item, samples });
+    const had = this.#downlink.received;
+    if (had?.item_id === item) this.#fire("heard", { item, part: samples / Math.max(1, had.samples) });
   }
 
   #clear(item) {
@@ -261,4 +262,4 @@ export class VoiceCall extends EventTarget {
   }
 }
 
-const summaryOf = (summary) => (summary ? { durationMs: summary.duration_ms, turns: summary.turns, interruptions: summary.interruptions } : {});
+const summaryOf = (summary) => summary && { durationMs: summary.duration_ms, turns: summary.turns, interruptions: summary.interruptions };

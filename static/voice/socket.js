@@ -5,6 +5,7 @@ import { MOST_TRIES, problemOf, verdict, waitBefore } from "./retry.js";
 const PING_MS = 5_000;
 const SILENCE_MS = 10_000; // after this a connection counts as lost, whatever the socket says
 const OPEN_MS = 10_000;
+const END_MS = 2_000; // for the relay to say how the session was
 const STEADY_MS = 5_000; // a connection shorter than this does not start the count of tries anew
 
 const quietly = () => {};
@@ -20,7 +21,7 @@ export class MintError extends Error {
 /**
  * `mint(resumeSessionId)` resolves to the mint's answer or rejects with MintError.
  * `on`: `minted(answer)`, `opened()`, `ready(message)`, `message(object)`, `audio(ArrayBuffer)`,
- * `lost({attempt, of, waitMs})`, `over({code, reason, message, retryAfterMs})`.
+ * `lost({attempt, of, waitMs})`, `over({code, reason, message, retryAfterMs, summary})` once at the end: `reason` is "over" or "stop", see retry.js.
  * `hello()` gives the fields of the first message.
  */
 export class RelayLink {
@@ -34,6 +35,8 @@ export class RelayLink {
   #attempt = 0;
   #lostAt = null;
   #lastError = null;
+  #ended = null; // the relay's last message
+  #endTimer = null;
   #pingTimer = null;
   #waitTimer = null;
   #openTimer = null;
@@ -52,7 +55,7 @@ export class RelayLink {
   }
 
   get isOpen() {
-    return !this.#closed;
+    return !this.#closed && this.#endTimer === null;
   }
 
   get isReady() {
@@ -64,8 +67,9 @@ export class RelayLink {
   }
 
   open() {
+    this.#drop();
     this.#closed = false;
-    this.#sessionId = this.#lastError = this.#lostAt = this.#readyAt = null;
+    this.#sessionId = this.#ended = this.#lastError = this.#lostAt = this.#readyAt = null;
     this.#attempt = 0;
     this.#connect();
   }
@@ -81,10 +85,11 @@ export class RelayLink {
     if (this.#ready && samples.length) this.#socket.send(samples);
   }
 
-  /** The person ends it: say so, close, and hear nothing more. */
+  /** The person ends it. The relay may still tell how the session was; nothing else is heard. */
   close() {
-    this.send({ type: "session.end" });
-    this.#finish();
+    if (this.#closed || this.#endTimer !== null) return;
+    if (this.send({ type: "session.end" })) this.#endTimer = setTimeout(() => this.#finish(), END_MS);
+    else this.#finish();
   }
 
   /** Try at once, as when the network is back. */
@@ -120,17 +125,19 @@ export class RelayLink {
       socket.send(JSON.stringify({ type: "hello", ...this.#hello() }));
     };
     socket.onmessage = ({ data }) => current() && this.#receive(data);
-    socket.onclose = ({ code }) => current() && this.#ended(code);
+    socket.onclose = ({ code }) => current() && this.#close(code);
   }
 
   #receive(data) {
     this.#heardAt = performance.now();
-    if (typeof data !== "string") return this.#on.audio(data);
+    if (typeof data !== "string") return this.#endTimer === null && this.#on.audio(data);
     const message = JSON.parse(data);
     if (message.type === "error") this.#lastError = message;
     if (message.type === "ready") this.#becomeReady(message);
-    else this.#on.message(message);
-    if (message.type === "ended") this.#finish();
+    else if (message.type === "ended") {
+      this.#ended = message;
+      this.#endTimer ??= setTimeout(() => this.#close(1000), END_MS); // should the close not come
+    } else if (this.#endTimer === null || message.type.startsWith("transcript") || message.type === "message.saved") this.#on.message(message);
   }
 
   #becomeReady(message) {
@@ -148,12 +155,14 @@ export class RelayLink {
     else this.send({ type: "ping", t: Math.round(performance.now()) });
   }
 
-  #ended(code) {
-    const error = this.#lastError;
+  #close(code) {
+    const [error, ended] = [this.#lastError, this.#ended];
     const retryAfterMs = error?.retry_after != null ? error.retry_after * 1_000 : null;
     const what = verdict(code, error?.retryable ? retryAfterMs : null);
-    if (what === "again") this.#retry(retryAfterMs);
-    else this.#finish({ code: error?.code ?? problemOf(code), reason: what, message: error?.message, retryAfterMs });
+    const asked = ended?.reason === "person_ended";
+    if (what === "again" && !asked) return this.#retry(retryAfterMs);
+    const name = what === "over" || asked ? (ended?.reason ?? problemOf(code)) : (error?.code ?? problemOf(code));
+    this.#finish({ code: name, reason: asked ? "over" : what, message: error?.message, retryAfterMs, summary: ended?.summary });
   }
 
   #refused(error) {
@@ -183,7 +192,8 @@ export class RelayLink {
     clearInterval(this.#pingTimer);
     clearTimeout(this.#waitTimer);
     clearTimeout(this.#openTimer);
-    this.#pingTimer = this.#waitTimer = this.#openTimer = null;
+    clearTimeout(this.#endTimer);
+    this.#pingTimer = this.#waitTimer = this.#openTimer = this.#endTimer = null;
     this.#ready = false;
     this.#socket?.close();
     this.#socket = null;

@@ -1,0 +1,122 @@
+// The chat page: brings thread, composer, list and voice together. Each of them knows nothing of the others.
+
+import { t } from "../strings.js";
+import { isBusy } from "../voice/call.js";
+import { VoiceCall } from "../voice/main.js";
+import { Panel } from "../voice/panel.js";
+import { describe } from "../voice/problems.js";
+import { Api } from "./api.js";
+import { Composer } from "./composer.js";
+import { MessageList } from "./messages.js";
+import { Sidebar } from "./sidebar.js";
+import { Toast } from "./toast.js";
+import { TypedChat } from "./typed.js";
+
+const COPIED_MS = 1_500;
+const by = (id) => document.getElementById(id);
+const bootstrap = JSON.parse(by("bootstrap").textContent);
+const api = new Api(bootstrap.urls);
+const toast = new Toast(by("toast"));
+let conversationId = bootstrap.conversation_id;
+let untitled = conversationId === null || by("conversation-title").dataset.untitled === "yes";
+
+async function mint(fields) {
+  const answer = await api.mint(() => ({ conversation_id: conversationId, ...fields }));
+  if (conversationId === null) {
+    conversationId = answer.conversation_id;
+    history.replaceState(null, "", `${bootstrap.urls.chat}${conversationId}/`);
+    sidebar.add({ id: conversationId, title: "" });
+  }
+  return answer;
+}
+
+function showTitle(title) {
+  untitled = !title;
+  by("conversation-title").textContent = title || t("new_conversation");
+  document.title = title ? `${title} · ${t("site")}` : t("site");
+  sidebar.rename(conversationId, title);
+}
+
+const sidebar = new Sidebar({
+  api, toast, list: by("conversation-list"), template: by("conversation-row"), note: by("conversation-note"), search: by("conversation-search"),
+  current: conversationId, chatUrl: bootstrap.urls.chat, onTitle: showTitle,
+});
+
+const messages = new MessageList({
+  list: by("messages"), scroller: by("main"), template: by("message-row"), jump: by("jump"), empty: by("empty"), announcer: by("announcer"),
+  onRetry: ({ row, text, clientId, status }) => {
+    // An unanswered message is stored already: asked again, it is a new one.
+    if (status === "unanswered") {
+      row.querySelector(".retry").hidden = true;
+      return say(text);
+    }
+    messages.mark(clientId, "sending");
+    typed.send(text, clientId);
+  },
+  onCopy: async (text, button) => {
+    await navigator.clipboard.writeText(text);
+    const mark = button.querySelector("use");
+    mark.setAttribute("href", "#i-check");
+    by("announcer").textContent = t("copied");
+    setTimeout(() => mark.setAttribute("href", "#i-copy"), COPIED_MS);
+  },
+});
+
+const call = new VoiceCall({ mint });
+const typed = new TypedChat({
+  call, mint,
+  on: {
+    message: (message) => hear(message, "text"),
+    ready: ({ session_id: session }) => messages.startSession(session),
+    failed: ({ clientIds, unanswered, ...problem }) => {
+      const { key, values, text } = describe(problem);
+      const why = text ?? t(key, values);
+      for (const id of clientIds) messages.mark(id, "failed", why);
+      for (const id of unanswered) messages.mark(id, "unanswered", why);
+    },
+  },
+});
+new Panel({
+  root: by("voice-panel"), button: by("voice-button"), call, preferences: bootstrap.preferences,
+  loginUrl: `${by("voice-panel").dataset.login}?next=${encodeURIComponent(location.pathname)}`,
+  onPreference: (change) => api.prefer(change).catch(() => toast.show(t("request_failed"))),
+});
+call.addEventListener("relay", ({ detail }) => hear(detail, "voice"));
+
+/** A message of the relay, from either kind of session. */
+function hear(message, modality) {
+  messages.modality = modality;
+  if (message.type === "ready") messages.startSession(message.session_id);
+  messages.take(message);
+  if (message.type === "message.saved" && message.status !== "pending") showStored(message);
+}
+
+async function showStored({ message_id: id, client_id: clientId, status }) {
+  if (clientId) return messages.mark(clientId, status); // what was typed is shown as it was typed
+  const stored = await api.message(conversationId, id).catch(() => null); // the streamed text stays
+  if (stored) messages.show(stored);
+  if (stored?.role === "assistant" && untitled) {
+    const { title } = await api.conversation(conversationId).catch(() => ({}));
+    if (title) showTitle(title);
+  }
+}
+
+function say(text) {
+  const clientId = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+  messages.addTyped(text, clientId);
+  typed.send(text, clientId);
+}
+
+new Composer({ form: by("composer"), text: by("composer-text"), send: by("send-button"), onSend: say });
+
+by("older").addEventListener("click", async ({ currentTarget: button }) => {
+  button.disabled = true;
+  const page = await api.messages(conversationId, messages.firstPosition).catch(() => (toast.show(t("request_failed")), null));
+  button.disabled = false;
+  if (!page) return;
+  messages.prepend(page.results);
+  button.hidden = page.before === null;
+});
+
+addEventListener("beforeunload", (event) => isBusy(call.state) && event.preventDefault());
+new ResizeObserver(([{ target }]) => target.parentElement.style.setProperty("--dock", `${target.offsetHeight}px`)).observe(document.querySelector(".dock"));

@@ -1,0 +1,224 @@
+// The thread's rows: made, placed by item order, filled as text arrives. Text is textContent; `html` of the API alone is markup.
+
+import { clock, t } from "../strings.js";
+
+const NEAR_PX = 140; // this close to the end counts as reading along
+const FINAL = new Set(["completed", "interrupted", "failed", "unanswered"]);
+
+export class MessageList {
+  #list;
+  #scroller;
+  #template;
+  #jump;
+  #empty;
+  #announcer;
+  #session = ""; // rows of the running session know it: an item without a predecessor is the first of its session
+  #waiting = null;
+
+  /** `onRetry(row)` and `onCopy(text)` are the buttons of a row. */
+  constructor({ list, scroller, template, jump, empty, announcer, onRetry, onCopy }) {
+    Object.assign(this, { onRetry, onCopy });
+    [this.#list, this.#scroller, this.#template, this.#jump, this.#empty, this.#announcer] = [list, scroller, template, jump, empty, announcer];
+    for (const row of list.children) this.#dress(row);
+    list.addEventListener("click", (event) => this.#clicked(event.target));
+    scroller.addEventListener("scroll", () => (this.#jump.hidden = this.#isNear), { passive: true });
+    jump.addEventListener("click", () => this.toEnd());
+    this.toEnd();
+  }
+
+  get #isNear() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  }
+
+  get firstPosition() {
+    return this.#list.querySelector(".message[data-position]:not([data-position=''])")?.dataset.position ?? null;
+  }
+
+  toEnd() {
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#jump.hidden = true;
+  }
+
+  /** Do something to the rows; whoever reads along stays at the end. */
+  #follow(change) {
+    const near = this.#isNear;
+    change();
+    this.#empty.hidden = this.#list.children.length > 0;
+    if (near) this.toEnd();
+    else this.#jump.hidden = false;
+  }
+
+  startSession(id) {
+    this.#session = id;
+  }
+
+  /** The person's typed message, shown before the relay has it. */
+  addTyped(text, clientId) {
+    this.#follow(() => {
+      const row = this.#make({ client: clientId, role: "user", modality: "text", status: "sending" });
+      this.#textOf(row).textContent = text;
+      this.#append(row);
+    });
+    this.toEnd();
+  }
+
+  /** The status of a typed message: sending, failed, unanswered or completed; `why` is a sentence. */
+  mark(clientId, status, why = "") {
+    const row = this.#find("client", clientId);
+    if (!row) return;
+    row.dataset.status = status;
+    this.#dress(row, why);
+  }
+
+  /** A message of the relay. */
+  take(message) {
+    switch (message.type) {
+      case "speech.started": return this.#heard(message);
+      case "transcript.delta": return this.#follow(() => this.#add(message));
+      case "transcript.done": return this.#follow(() => this.#finish(message));
+      case "response.started": return this.#follow(() => this.#wait());
+      case "response.done": case "ended": return this.#unwait();
+    }
+  }
+
+  #heard({ item_id: item, after }) {
+    this.#follow(() => {
+      if (this.#find("item", item)) return;
+      const row = this.#make({ item, role: "user", modality: "voice", status: "partial" });
+      this.#textOf(row).append(dots());
+      this.#place(row, after);
+    });
+  }
+
+  #rowOf({ item_id: item, role, after, client_id: client }) {
+    let row = this.#find("item", item) ?? (client ? this.#find("client", client) : null);
+    if (row) {
+      if (!row.dataset.item) row.dataset.session = this.#session;
+      row.dataset.item = item;
+      this.#move(row, after);
+      return row;
+    }
+    row = this.#make({ item, client: client ?? "", role, modality: this.modality, status: "partial" });
+    this.#place(row, after);
+    return row;
+  }
+
+  #add(message) {
+    if (message.role === "assistant") this.#unwait();
+    const row = this.#rowOf(message);
+    const text = this.#textOf(row);
+    if (text.querySelector(".waiting")) text.textContent = "";
+    text.append(message.text);
+    text.normalize();
+  }
+
+  #finish(message) {
+    const row = this.#rowOf(message);
+    const done = FINAL.has(message.status);
+    if (message.role === "assistant") this.#unwait();
+    if (row.dataset.rich && message.text === row.dataset.rich) return; // the stored form is shown already
+    this.#textOf(row).textContent = message.text;
+    row.dataset.status = done ? message.status : "partial";
+    if (done && message.role === "assistant" && row.dataset.modality === "text") this.#announcer.textContent = `${t("assistant_said")} ${message.text}`;
+    if (message.role === "user" && !message.text && message.status === "interrupted") row.remove();
+    this.#dress(row);
+  }
+
+  /** A stored message (the API's shape): it replaces what was streamed. */
+  show(message) {
+    const row = this.#find("item", message.item_id) ?? this.#find("id", message.id);
+    if (!row) return;
+    this.#follow(() => this.#fill(row, message));
+  }
+
+  /** Earlier messages, oldest first, above what is shown; the reading place stays. */
+  prepend(messages) {
+    const { scrollHeight, scrollTop } = this.#scroller;
+    const rows = messages.filter((one) => !this.#find("id", one.id)).map((one) => this.#fill(this.#make({}), one));
+    this.#list.prepend(...rows);
+    this.#scroller.scrollTop = scrollTop + this.#scroller.scrollHeight - scrollHeight;
+  }
+
+  #fill(row, message) {
+    const { id, item_id: item, client_id: client, role, modality, status, position, generated_ms: voiceMs } = message;
+    Object.assign(row.dataset, { id, item, client: client ?? "", role, modality, status, position, voiceMs: voiceMs ?? "", rich: message.text });
+    if (status === "pending") row.dataset.status = "partial";
+    this.#textOf(row).innerHTML = message.html; // sanitised on the server
+    this.#dress(row);
+    return row;
+  }
+
+  #make({ item = "", client = "", role = "", modality = "", status = "" }) {
+    const row = this.#template.content.firstElementChild.cloneNode(true);
+    Object.assign(row.dataset, { item, client, role, modality, status });
+    return row;
+  }
+
+  #textOf(row) {
+    return row.querySelector(".text");
+  }
+
+  #find(kind, value) {
+    return value ? this.#list.querySelector(`:scope > [data-${kind}="${CSS.escape(value)}"]`) : null;
+  }
+
+  #append(row) {
+    if (this.#waiting) this.#waiting.before(row);
+    else this.#list.append(row);
+  }
+
+  #place(row, after) {
+    row.dataset.session = this.#session;
+    const before = after ? this.#find("item", after) : null;
+    if (before) return before.after(row);
+    const first = after ? null : this.#list.querySelector(`:scope > [data-session="${CSS.escape(this.#session)}"]`);
+    if (first && first !== row) first.before(row);
+    else this.#append(row);
+  }
+
+  #move(row, after) {
+    const before = after ? this.#find("item", after) : null;
+    if (before && row.previousElementSibling !== before && before !== row) before.after(row);
+  }
+
+  #wait() {
+    if (this.#waiting) return;
+    this.#waiting = document.createElement("li");
+    this.#waiting.className = "message";
+    this.#waiting.ariaHidden = "true";
+    this.#waiting.append(dots());
+    this.#list.append(this.#waiting);
+  }
+
+  #unwait() {
+    this.#waiting?.remove();
+    this.#waiting = null;
+  }
+
+  /** Everything about a row that follows from its data. */
+  #dress(row, why = "") {
+    const { role, status, voiceMs } = row.dataset;
+    row.querySelector(".who").textContent = t(role === "user" ? "you_said" : "assistant_said");
+    row.querySelector(".length").textContent = voiceMs ? clock(Number(voiceMs)) : "";
+    const note = { interrupted: role === "assistant" ? "interrupted" : "", unanswered: "not_answered" }[status];
+    const failed = role === "assistant" ? "answer_failed" : row.dataset.modality === "voice" ? "not_understood" : "not_sent";
+    const key = status === "failed" ? failed : note;
+    row.querySelector(".note").textContent = why || (key ? t(key) : "");
+    row.querySelector(".retry").hidden = role !== "user" || row.dataset.modality === "voice";
+    row.querySelector(".copy").hidden = !this.#textOf(row).textContent;
+  }
+
+  #clicked(target) {
+    const row = target.closest(".message");
+    if (target.closest(".retry")) this.onRetry({ row, text: this.#textOf(row).textContent.trim(), clientId: row.dataset.client, status: row.dataset.status });
+    if (target.closest(".copy")) this.onCopy(this.#textOf(row).innerText, target.closest(".copy"));
+  }
+}
+
+function dots() {
+  const span = document.createElement("span");
+  span.className = "waiting";
+  span.append(...[1, 2, 3].map(() => document.createElement("i")));
+  return span;
+}

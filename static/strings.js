@@ -1,0 +1,15 @@
+// The page's words, translated on the server and read once. Nothing else in JavaScript holds text for people.
+
+let words = null;
+
+/** The text of a key, with `{name}` replaced. A key that is missing shows itself, so that it is noticed. */
+export function t(key, values = {}) {
+  words ??= JSON.parse(document.getElementById("strings").textContent);
+  return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+/** Minutes and seconds, as "4:12". */
+export function clock(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}

@@ -1,0 +1,46 @@
+// Each problem's sentence (a key of the strings) and its one action. Pure.
+
+/** Actions: "again" start anew, "sound" let sound play, "text" go on in writing, "sign_in", "reload", or null. */
+const PROBLEMS = {
+  "mic.denied": ["mic_denied", "again"],
+  "mic.missing": ["mic_missing", "again"],
+  "mic.busy": ["mic_busy", "again"],
+  "mic.timeout": ["mic_timeout", "again"],
+  "mic.unsupported": ["mic_unsupported", "text"],
+  "audio.blocked": ["sound_blocked", "sound"],
+  "auth.expired": ["auth_expired", "sign_in"],
+  "token.used": ["token_expired", "again"],
+  "token.expired": ["token_expired", "again"],
+  quota: ["quota", "text"],
+  "quota.user": ["quota", "text"],
+  budget: ["quota", "text"],
+  "busy.global": ["busy_global", "again"],
+  "upstream.auth": ["upstream_auth", null],
+  "upstream.config": ["upstream_auth", null],
+  "upstream.quota": ["upstream_auth", null],
+  "upstream.unreachable": ["upstream_unreachable", "again"],
+  "upstream.timeout": ["upstream_unreachable", "again"],
+  "upstream.rate_limited": ["upstream_limit", "again"],
+  "upstream.lost": ["upstream_lost", "again"],
+  "upstream.failed": ["upstream_lost", "again"],
+  "connect.timeout": ["connect_timeout", "again"],
+  "net.lost": ["net_lost", "again"],
+  "session.superseded": ["superseded", "again"],
+  "session.revoked": ["auth_expired", "sign_in"],
+  bad_message: ["bad_message", "reload"],
+  "browser.bad_message": ["bad_message", "reload"],
+  "browser.too_fast": ["bad_message", "again"],
+};
+
+const ACTION_WORDS = { again: "act_again", sound: "act_sound", text: "act_text", sign_in: "act_sign_in", reload: "act_reload" };
+
+/**
+ * {key, values, text, action, actionKey} of a problem {code, message, retryAfterMs}. `text` is the server's own sentence, for codes
+ * that have none here; then `key` is null.
+ */
+export function describe({ code, message = null, retryAfterMs = null }) {
+  const [key, action] = PROBLEMS[code] ?? [message ? null : "unknown", "again"];
+  const seconds = retryAfterMs === null ? null : Math.ceil(retryAfterMs / 1_000);
+  const timed = key === "upstream_limit" && seconds === null ? "upstream_busy" : key;
+  return { key: timed, values: { seconds }, text: key ? null : message, action, actionKey: ACTION_WORDS[action] ?? null };
+}

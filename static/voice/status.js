@@ -1,0 +1,42 @@
+// What the panel says in each state: keys of the strings with their values. Pure.
+
+const PLAIN = { idle: "idle", checking: "checking", connecting: "connecting", hearing: "hearing", speaking: "speaking" };
+
+/** [key, values] of the status line. */
+export function statusOf(state) {
+  if (state.name === "reconnecting") return state.attempt?.number ? ["reconnecting", { number: state.attempt.number, of: state.attempt.of }] : ["reconnecting_upstream", {}];
+  if (state.name === "ended") return ["ended", {}];
+  if (state.name === "error") return ["error", {}];
+  if (state.muted && state.name === "listening") return ["muted", {}];
+  if (state.talkMode && state.name === "listening") return [state.talking ? "talking" : "hold_to_talk", {}];
+  if (state.name === "hearing") return [state.hint === "pause" ? "still_recording" : "hearing", {}];
+  if (state.name === "thinking" && state.tool) return ["looking_up", {}];
+  if (state.name === "thinking") return [{ still: "still_working", cancel: "still_working_cancel" }[state.hint] ?? "thinking", {}];
+  return [PLAIN[state.name] ?? "listening", {}];
+}
+
+/** The amber strip: {key, values, text, stay} or null. What ends soon comes before what is degraded. */
+export function stripOf(state, now) {
+  if (state.ending) return { key: "ending", values: { seconds: Math.max(0, Math.ceil((state.ending.at - now) / 1_000)) }, stay: true };
+  if (state.silenced) return { key: "sound_blocked", values: {}, sound: true };
+  if (state.slow) return { key: "slow", values: {} };
+  if (state.degraded) return { key: state.degraded.message ? null : "degraded", values: {}, text: state.degraded.message };
+  return null;
+}
+
+/** good, fair, poor or off. */
+export function signalOf(state) {
+  if (!state.ready) return state.name === "reconnecting" ? "poor" : "off";
+  return state.slow ? "fair" : "good";
+}
+
+const REASONS = { person_ended: "ended_by_you", idle: "ended_idle", "session.idle": "ended_idle", time_limit: "ended_limit",
+  "session.limit": "ended_limit", draining: "ended_server" };
+
+/** Keys and values of the summary card's sentence, first the reason. */
+export function summaryOf({ reason, durationMs, turns, usage }) {
+  const parts = [[REASONS[reason] ?? "ended", {}], ["clock", { durationMs }]];
+  if (turns !== undefined) parts.push([turns === 1 ? "answer_one" : "answers", { count: turns }]);
+  if (usage?.cost_usd != null) parts.push(["cost", { cost: usage.cost_usd }]);
+  return parts;
+}
