@@ -12,7 +12,6 @@ from django.utils import timezone
 from conversations.models import STRETCH_BITS, Conversation, Message, Preferences
 from conversations.titles import title_from_exchange
 
-FINAL = {Message.Status.COMPLETED, Message.Status.INTERRUPTED, Message.Status.FAILED}
 TITLE_MAX_CHARS = 120
 _REPLACEMENT = "\ufffd"
 # PostgreSQL cannot store NUL, no database half a surrogate pair. One sign for one keeps `heard_chars` true.
@@ -61,6 +60,7 @@ def restore_conversation(*, conversation: Conversation) -> Conversation:
 def save_preferences(*, owner, **choices: Any) -> Preferences:
     """Store the named choices, already checked against `choices.py`; the others stay as they are."""
     preferences, _made = Preferences.objects.update_or_create(owner=owner, defaults=choices)
+    preferences.owner = owner  # so that `owner.preferences`, if it was read before, is this row from now on
     return preferences
 
 
@@ -90,9 +90,9 @@ def record_message(
 ) -> Message | None:
     """Store or update the message of one item; called again with the same content it changes nothing.
 
-    A record that is older than what is stored (pending after final) is left aside. A typed message that comes again
-    in a later session (same `client_id`) is the same message: once final it stays as it is, before that it moves to
-    its new place. None when the conversation is gone.
+    A pending record that comes after a settled one is older news and is left aside. A typed message that comes again
+    in a later session (same `client_id`) is the same message: one that was completed stays as it is, any other moves
+    to its new place. None when the conversation is gone.
     """
     if not Conversation.objects.filter(pk=conversation_id).exists():
         return None
@@ -109,7 +109,10 @@ def record_message(
     message = Message.objects.select_for_update().filter(**item).first()
     if message is None and client_id and role == Message.Role.USER:
         message = _sent_before(conversation_id, client_id)
-        if message is not None and message.status not in FINAL:
+        if message is not None:
+            # Only forward: a record of the earlier session may arrive after the message was sent again.
+            if message.status == Message.Status.COMPLETED or position <= message.position:
+                return message
             values |= {**item, "position": position}
     if message is None:
         message, changed = Message.objects.get_or_create(
@@ -127,7 +130,7 @@ def record_message(
         changed = _update(message, values)
     if changed:
         Conversation.objects.filter(pk=message.conversation_id).update(updated_at=timezone.now())
-        if message.status in FINAL:
+        if message.status != Message.Status.PENDING:
             _title_from_first_exchange(message.conversation_id)
     return message
 
@@ -156,8 +159,9 @@ def _sent_before(conversation_id: UUID, client_id: str) -> Message | None:
 
 
 def _update(message: Message, values: dict[str, Any]) -> bool:
-    """Apply what is new; whether anything was. A final message takes final records only."""
-    if message.status in FINAL and values["status"] not in FINAL:
+    """Apply what is new; whether anything was. A settled message is never pending again, unless it was sent again."""
+    sent_again = "position" in values
+    if not sent_again and values["status"] == Message.Status.PENDING != message.status:
         return False
     changed = [name for name, value in values.items() if getattr(message, name) != value]
     if not changed:
@@ -175,9 +179,9 @@ def _title_from_first_exchange(conversation_id: UUID) -> None:
         return
     messages = Message.objects.filter(conversation_id=conversation_id).in_order()
     asked = messages.filter(role=Message.Role.USER).exclude(status=Message.Status.UNANSWERED).first()
-    if asked is None or asked.status not in FINAL:
+    if asked is None or asked.status == Message.Status.PENDING:
         return
-    answers = messages.filter(role=Message.Role.ASSISTANT, status__in=FINAL, position__gt=asked.position)
-    answered = answers.exclude(text="").first()
+    answers = messages.filter(role=Message.Role.ASSISTANT, position__gt=asked.position)
+    answered = answers.exclude(status=Message.Status.PENDING).exclude(text="").first()
     if answered is not None and (title := title_from_exchange(asked.text, answered.text)):
         untitled.update(title=title)

@@ -1,4 +1,4 @@
-"""The admin of sessions and what belongs to them: to look at, never to change. No transcript is kept in these tables."""
+"""The admin of sessions and what belongs to them: to look at, never to change. These tables hold no transcript."""
 
 from datetime import timedelta
 from typing import Any

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth import login, logout
+from django.contrib.auth.models import User
 from django.contrib.auth.views import RedirectURLMixin
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -76,7 +77,7 @@ class Account(View):
 
     def _email(self, request: HttpRequest) -> HttpResponse:
         # A copy, so that a wrong address is not shown as this person's own in the rest of the page.
-        form = EmailForm(request.POST, instance=type(request.user).objects.get(pk=request.user.pk))
+        form = EmailForm(request.POST, instance=User.objects.get(pk=request.user.pk))
         if not form.is_valid():
             return self._page(request, status=400, email_form=form)
         form.save()

@@ -1,5 +1,6 @@
 """The cursor of the list of conversations. Messages page by position instead, on their queryset."""
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,11 +20,15 @@ class ConversationPagination(CursorPagination):
     def decode_cursor(self, request: Any) -> Any:
         """The cursor asked for. A broken one is a wrong field (400), not a missing page."""
         try:
-            return super().decode_cursor(request)
-        except NotFound as error:
+            cursor = super().decode_cursor(request)
+            if cursor is not None and cursor.position is not None:
+                # The base class hands any text on to the database.
+                datetime.fromisoformat(cursor.position).astimezone(UTC)
+        except (NotFound, ValueError, OverflowError):
             raise ValidationError(
                 {"cursor": ["This cursor is not valid. Start again without one."]}
-            ) from error
+            ) from None
+        return cursor
 
     def get_paginated_response(self, data: Any) -> Response:
         """`next` as a path: behind a proxy the site does not know its own outer address."""

@@ -99,7 +99,7 @@ class MessageList(PrivateAPIView):
     """The messages of one conversation, in pages from the end."""
 
     def get(self, request: Request, conversation_id: UUID) -> Response:
-        """`?before=` a position, `?limit=`; oldest first. The answer's `before` asks for the page before, or is null."""
+        """`?before=` a position, `?limit=`; oldest first. The answer's `before` leads to earlier ones, or is null."""
         conversation = _own(request, conversation_id)
         query = MessageQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
