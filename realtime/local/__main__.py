@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from realtime.local import faults
-from realtime.local.errors import EngineMissing, ScriptError
+from realtime.local.errors import BadOption, EngineMissing
 from realtime.local.options import LocalConfig
 from realtime.local.script import Script
 from realtime.local.server import LocalServer
@@ -91,7 +91,7 @@ docs/local-server.md describes the file of turns and the differences from the re
 
 
 def config_from(argv: Sequence[str] | None) -> LocalConfig:
-    """Raises `ScriptError` for a bad file of turns or fault; exits as argparse does for bad arguments."""
+    """Raises `BadOption` for a bad file of turns or fault; exits as argparse does for bad arguments."""
     args = parser().parse_args(argv)
     scripted = args.scripted or args.script is not None
     return LocalConfig(
@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = config_from(argv)
         asyncio.run(serve(config))
-    except (EngineMissing, ScriptError) as error:
+    except (EngineMissing, BadOption) as error:
         print(f"realtime.local: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -28,8 +28,8 @@ class EngineMissing(Exception):
     """A speech package is not installed; the text says which `pip install` fixes it."""
 
 
-class ScriptError(Exception):
-    """A file of turns or a fault cannot be used; the text says which entry and why."""
+class BadOption(Exception):
+    """Something that was set cannot be used (a turn, a fault, an address); the text says which and why."""
 
 
 def error_block(error: ProtocolError, client_event_id: str | None = None) -> dict[str, str | None]:

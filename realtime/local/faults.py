@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realtime.local import rules
-from realtime.local.errors import ProtocolError, ScriptError
+from realtime.local.errors import BadOption, ProtocolError
 
 # name: (what it does, how often it strikes unless `times` says otherwise; None: every time)
 CATALOGUE: dict[str, tuple[str, int | None]] = {
@@ -71,7 +71,7 @@ class Fault:
         try:
             _FAULT(value, "fault")
         except ProtocolError as error:
-            raise ScriptError(error.message) from None
+            raise BadOption(error.message) from None
         return cls(**{"times": CATALOGUE[value["name"]][1], **value})
 
     @property

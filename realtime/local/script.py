@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from realtime.local import rules
-from realtime.local.errors import ProtocolError, ScriptError
+from realtime.local.errors import BadOption, ProtocolError
 
 DEFAULT_AUDIO_MS_PER_WORD = 300
 _WHEN = rules.choice("before", "during", "after")
@@ -59,15 +59,15 @@ class Script:
 
     @staticmethod
     def read(path: str | Path) -> list[dict[str, Any]]:
-        """The turns of a JSON file (an array). Raises `ScriptError` with the reason it cannot be used."""
+        """The turns of a JSON file (an array). Raises `BadOption` with the reason it cannot be used."""
         try:
             turns = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise ScriptError(f"The file of turns cannot be read: {error.strerror}.") from None
+            raise BadOption(f"The file of turns cannot be read: {error.strerror}.") from None
         except ValueError as error:
-            raise ScriptError(f"The file of turns is not valid JSON: {error}.") from None
+            raise BadOption(f"The file of turns is not valid JSON: {error}.") from None
         if not isinstance(turns, list):
-            raise ScriptError("The file of turns must hold a JSON array of turns.")
+            raise BadOption("The file of turns must hold a JSON array of turns.")
         Script(turns)
         return turns
 
@@ -91,7 +91,7 @@ def _turn(entry: Any, index: int) -> ScriptedTurn:
     try:
         _TURN(entry, f"turns[{index}]")
     except ProtocolError as error:
-        raise ScriptError(error.message) from None
+        raise BadOption(error.message) from None
     fields = dict(entry)
     tool = fields.pop("tool", [])
     calls = tool if isinstance(tool, list) else [tool]

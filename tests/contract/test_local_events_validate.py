@@ -9,15 +9,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import httpx2
-import pytest
 import pytest_asyncio
 from openai.types.realtime import ClientSecretCreateResponse, RealtimeServerEvent
 from pydantic import BaseModel, Field, TypeAdapter
 
 from realtime.local.server import LocalConfig, LocalServer
 from tests.local.talker import Talker, silence, tone
-
-pytestmark = pytest.mark.asyncio
 
 SERVER_EVENTS: TypeAdapter[Any] = TypeAdapter(Annotated[RealtimeServerEvent, Field(discriminator="type")])
 # What recordings of the real service show and its types do not declare.

@@ -11,7 +11,7 @@ _TENS_IN_ORDER = "twenty thirty forty fifty sixty seventy eighty ninety"
 _SMALL = {word: value for value, word in enumerate(_UP_TO_NINETEEN.split())}
 _TENS = {word: 10 * value for value, word in enumerate(_TENS_IN_ORDER.split(), start=2)}
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_FIXED = {"dozen": 12, "half": Fraction(1, 2), "quarter": Fraction(1, 4)}
+_FIXED: dict[str, int | Fraction] = {"dozen": 12, "half": Fraction(1, 2), "quarter": Fraction(1, 4)}
 _NUMBER_WORDS = {**_SMALL, **_TENS}
 _WORD = re.compile(r"\d[\d,]*(?:\.\d+)?|[a-z]+|[^\sa-z\d]+|\s+", re.IGNORECASE)
 
