@@ -125,7 +125,7 @@ class Session:
         gap_ms = min(samples_to_ms(captured - self.uplink_samples), 60_000)
         self.audio_budget.credit = max(self.audio_budget.credit, gap_ms * BYTES_PER_MS)
         if played := hello.get("played"):
-            self.turns.position(played["item_id"], played["samples"], now_ms)
+            self.turns.position(played["item_id"], played["samples"], now_ms, send=False)
         received = hello.get("received")
         replay = self.turns.playout.rewind((received["item_id"], received["samples"]) if received else None)
         self.shown_state = self._state()
@@ -149,6 +149,7 @@ class Session:
         self._event("browser.resumed" if resumed else "browser.attached", **hello.get("client", {}))
         if resumed:
             self.turns.snapshot(self.detached_at_ms - self.config.heartbeat_ms)
+        self.out += self.turns.playout.due()
         self.turns.gate.held = self.draining
         self.out += self.turns.gate.advance(now_ms)
         self._touch()

@@ -104,8 +104,8 @@ class Turns:
             self.interruptions += 1
         return bool(flushed or busy)
 
-    def position(self, item_id: str, samples: int, now_ms: int) -> None:
-        """The page reports how much of an item it played."""
+    def position(self, item_id: str, samples: int, now_ms: int, *, send: bool = True) -> None:
+        """The page reports how much of an item it played; `send` what the window holds back now has room for."""
         self.position_ms = now_ms
         audio = self.playout.position(item_id, samples)
         if audio is None:
@@ -120,7 +120,8 @@ class Turns:
         if item and audio.fully_heard and item_id not in self.cut and item.heard_ms is None:
             self.transcript.mark_heard(item, samples_to_ms(audio.heard), samples_to_ms(audio.produced), complete=True)
             self.out.append(self.transcript.record(item))
-        self.out += self.playout.due()
+        if send:
+            self.out += self.playout.due()
 
     def cleared(self, item_id: str, samples: int, now_ms: int) -> None:
         """The page answered a clear."""

@@ -12,6 +12,8 @@ from typing import Any
 import pytest_asyncio
 import uvicorn
 from asgiref.sync import sync_to_async
+from openai.types.realtime.realtime_client_event_param import RealtimeClientEventParam
+from pydantic import ConfigDict, TypeAdapter
 from rest_framework.test import APIClient
 
 from realtime.local.server import LocalConfig, LocalServer
@@ -19,6 +21,16 @@ from realtime.switchboard import get_switchboard
 from tests.realtime.page import Page
 
 Script = list[dict[str, Any]]
+CLIENT_EVENTS: TypeAdapter[Any] = TypeAdapter(RealtimeClientEventParam, config=ConfigDict(extra="forbid"))
+
+
+def judge(upstream: LocalServer) -> None:
+    """Every event that the relay sent in the test, by the types of the `openai` package: no unknown field, no wrong kind."""
+    for connection in upstream.connections:
+        for event in connection.received:
+            CLIENT_EVENTS.validate_python(event, strict=True)
+            content = event.get("item", {}).get("content", [])
+            assert all(part["type"] in ("input_text", "output_text") for part in content)
 
 
 @dataclass
@@ -55,17 +67,22 @@ class Site:
 @pytest_asyncio.fixture
 async def make_site(transactional_db: None, settings: Any) -> AsyncIterator[Callable[..., Any]]:
     """`await make_site(script, **LocalConfig fields)`: the site with a scripted upstream of its own."""
+    upstreams: list[LocalServer] = []
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(script: Script | None = None, **config: Any) -> Site:
             upstream = await stack.enter_async_context(
                 LocalServer(LocalConfig(mode="scripted", script=script or [], port=0, **config))
             )
+            upstreams.append(upstream)
             settings.REALTIME_BASE_URL = upstream.url
             site = await stack.enter_async_context(_serve(upstream))
             return site
 
         yield make
+        for upstream in upstreams:
+            judge(upstream)
+        await get_switchboard().drain(sentence_s=0, save_s=5)
 
 
 @contextlib.asynccontextmanager
@@ -90,6 +107,6 @@ async def _serve(upstream: LocalServer) -> AsyncIterator[Site]:
     try:
         yield Site(listening.getsockname()[1], upstream)
     finally:
-        await get_switchboard().drain(sentence_s=0, save_s=5)
         server.should_exit = True
         await serving
+        listening.close()

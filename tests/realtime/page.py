@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
@@ -13,6 +14,8 @@ from websockets.exceptions import ConnectionClosed
 
 DEADLINE_S = 15.0
 FRAME_BYTES = 1_920
+CAPTURED_AHEAD = 24_000 * 40  # tests speak faster than real time: the relay grants that to audio captured before hello
+T = TypeVar("T")
 
 
 def tone(ms: int) -> bytes:
@@ -23,6 +26,14 @@ def tone(ms: int) -> bytes:
 def silence(ms: int) -> bytes:
     """PCM16 zeros."""
     return bytes(ms * 48)
+
+
+async def eventually(found: Callable[[], T]) -> T:
+    """What `found` gives once that is true-ish; what the other side has received is not known at once."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not (value := found()):
+            await asyncio.sleep(0.005)
+    return value
 
 
 @dataclass
@@ -40,7 +51,8 @@ class Page:
     _socket: ClientConnection | None = None
 
     async def __aenter__(self) -> Self:
-        await self.connect()
+        if self._socket is None:
+            await self.connect()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -57,7 +69,7 @@ class Page:
             max_size=None,
         )
         self.close_code = None
-        await self.say("hello", **{"uplink_samples": len(self.uplink) // 2, "client": {}, **hello})
+        await self.say("hello", **{"uplink_samples": len(self.uplink) // 2 + CAPTURED_AHEAD, "client": {}, **hello})
 
     async def cut(self) -> None:
         """The network drops: no close frame."""
