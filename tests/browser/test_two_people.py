@@ -37,7 +37,7 @@ def test_two_people_in_calls_at_once_see_and_hear_their_own_alone(person: Callab
         texts = [text for _, text in somebody.chat.texts()]
         assert len(texts) == 4
         assert question in texts
-        own = Message.objects.filter(conversation__user=somebody.user).in_order()
+        own = Message.objects.filter(conversation__owner=somebody.user).in_order()
         assert [message.text for message in own] == texts
     assert sums[bob][0] not in ada.page.content()
     assert sums[ada][0] not in bob.page.content()
@@ -52,7 +52,7 @@ def test_the_address_of_anothers_conversation_leads_nowhere(
     ada.chat.say_in_writing("My secret word is heron.")
     ada.chat.await_row("assistant", ".")
     conversation = Conversation.objects.get()
-    assert conversation.user == ada.user
+    assert conversation.owner == ada.user
 
     for path in (f"/chat/{conversation.pk}/", f"/api/conversations/{conversation.pk}/"):
         answer = bob.page.goto(bob.chat.origin + path)

@@ -37,7 +37,7 @@ def test_a_spoken_question_is_written_down_answered_aloud_and_kept(person: Calla
     assert [role for role, _ in kept] == ["user", "assistant"]
     assert kept == ada.chat.texts()
     assert {message.modality for message in Message.objects.all()} == {"voice"}
-    assert Message.objects.get(role="user").conversation.user == ada.user
+    assert Message.objects.get(role="user").conversation.owner == ada.user
 
 
 def test_what_was_said_is_still_there_after_a_reload(person: Callable[..., Person]) -> None:

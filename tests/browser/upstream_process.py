@@ -37,11 +37,12 @@ class UpstreamProcess:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.append(line)
-            if found := re.search(r"ready on (ws://\S+)", line):
-                self.url = found[1]
-                self._ready.set()
+        with self._process.stdout as output:
+            for line in output:
+                self._lines.append(line)
+                if found := re.search(r"ready on (ws://\S+)", line):
+                    self.url = found[1]
+                    self._ready.set()
         self._ready.set()  # it ended: nobody needs to wait any longer
 
     def __exit__(self, *exc: object) -> None:
