@@ -143,7 +143,6 @@ export class VoiceCall extends EventTarget {
   }
 
   #capture(samples) {
-    this.#step("microphone");
     if (!this.#uplink) return;
     if (this.state.muted) {
       if (level(samples) > SPOKEN) this.#fire("spoken-muted");

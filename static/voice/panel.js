@@ -137,6 +137,7 @@ export class Panel {
     signal.setAttribute("aria-label", t(`signal_${signalOf(state)}`));
     if (busy !== isBusy(previous)) this.#run(busy);
     if (state.name !== previous.name && !busy) this.#finish(state);
+    else if (state.summary && state.summary !== previous.summary) this.#summarise(state.summary);
     if (busy) this.#part("problem").hidden = this.#part("summary").hidden = true;
     this.#showStrip(state);
     this.#showCost(state);
