@@ -1,0 +1,158 @@
+"""`POST /api/voice/realtime-session`: who gets a token, what it says, and what is refused in which words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+
+from conversations.services import create_conversation
+from realtime import services
+from realtime.models import RealtimeSession
+
+ADDRESS = "/api/voice/realtime-session"
+CANARY_KEY = "sk-canary-7f3a"
+
+
+@pytest.fixture(autouse=True)
+def fresh_pace() -> None:
+    """The pace of mints is counted in the cache, which outlives a test."""
+    cache.clear()
+
+
+@pytest.fixture
+def her(ada: Any) -> APIClient:
+    """Ada's program, with a real token."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(ada)}")
+    return client
+
+
+def test_a_mint_answers_everything_a_page_needs_and_never_the_key(her: APIClient, settings: Any) -> None:
+    settings.OPENAI_API_KEY = CANARY_KEY
+    answer = her.post(ADDRESS, {}, format="json")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert set(body) == {
+        "session_id", "url", "protocol", "token", "expires_at", "model", "conversation_id", "voice_config", "resumed",
+    }  # fmt: skip
+    assert body["url"] == "ws://testserver/ws/realtime/"
+    assert body["protocol"] == "voice.v1"
+    detection = body["voice_config"]["turn_detection"]
+    assert (detection["threshold"], detection["prefix_padding_ms"], detection["silence_duration_ms"]) == (0.5, 300, 500)
+    assert CANARY_KEY not in answer.content.decode()
+    assert "instructions" not in answer.content.decode()
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_without_credentials_it_is_401(db: None) -> None:
+    assert APIClient().post(ADDRESS, {}, format="json").status_code == 401
+
+
+def test_a_refresh_token_is_not_an_access_token(ada: Any) -> None:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {RefreshToken.for_user(ada)}")
+    assert client.post(ADDRESS, {}, format="json").status_code == 401
+
+
+def test_a_cookie_needs_the_csrf_token_and_the_sites_own_origin(ada: Any) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(ada)
+    assert browser.post(ADDRESS, "{}", content_type="application/json").status_code == 403
+    page = Client()
+    page.force_login(ada)
+    for origin, status in (("http://testserver", 200), ("http://evil.example", 403), ("", 403), ("null", 403)):
+        headers = {"origin": origin} if origin else {}
+        assert page.post(ADDRESS, "{}", content_type="application/json", headers=headers).status_code == status, origin
+
+
+def test_get_is_not_a_mint(her: APIClient) -> None:
+    assert her.get(ADDRESS).status_code == 405
+
+
+def test_another_persons_conversation_is_404(her: APIClient, bob: Any) -> None:
+    theirs = create_conversation(owner=bob)
+    for conversation_id in (theirs.pk, uuid4()):
+        answer = her.post(ADDRESS, {"conversation_id": str(conversation_id)}, format="json")
+        assert answer.status_code == 404
+        assert answer.json()["code"] == "conversation.not_found"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"conversation_id": "seven"}, "conversation_id"), ({"modality": "smell"}, "modality"), ({"resume_session_id": "x"}, "resume_session_id")],
+)  # fmt: skip
+def test_wrong_fields_are_named(her: APIClient, body: dict[str, Any], field: str) -> None:
+    answer = her.post(ADDRESS, body, format="json")
+    assert answer.status_code == 400
+    assert field in answer.json()["fields"]
+
+
+def test_a_site_without_voice_says_so(her: APIClient, settings: Any) -> None:
+    settings.REALTIME_ENABLED = False
+    assert her.post(ADDRESS, {}, format="json").json()["code"] == "voice.disabled"
+    settings.REALTIME_ENABLED = True
+    settings.REALTIME_BASE_URL = "wss://api.openai.com/v1/realtime"
+    answer = her.post(ADDRESS, {}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (503, "voice.not_configured")
+
+
+def live(user: Any, **fields: Any) -> RealtimeSession:
+    values = {"conversation": create_conversation(owner=user), "modality": "voice", **fields}
+    return RealtimeSession.objects.create(
+        id=uuid4(), user=user, model="m", engine="local", lease_until=timezone.now() + services.LEASE, **values
+    )
+
+
+def test_too_many_calls_at_once_are_refused_with_a_time_to_wait(her: APIClient, ada: Any, settings: Any) -> None:
+    for _ in range(settings.REALTIME_MAX_SESSIONS_PER_USER):
+        live(ada)
+    answer = her.post(ADDRESS, {}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (429, "limit.sessions")
+    assert int(answer["Retry-After"]) > 0
+    assert her.post(ADDRESS, {"modality": "text"}, format="json").status_code == 200
+
+
+def test_a_call_in_the_same_conversation_does_not_count(her: APIClient, ada: Any, settings: Any) -> None:
+    sessions = [live(ada) for _ in range(settings.REALTIME_MAX_SESSIONS_PER_USER)]
+    fields = {"conversation_id": str(sessions[0].conversation_id)}
+    assert her.post(ADDRESS, fields, format="json").status_code == 200  # the new call takes the old one's place
+    live(ada)
+    assert her.post(ADDRESS, fields, format="json").status_code == 429
+
+
+def test_a_full_site_answers_503(her: APIClient, bob: Any, settings: Any) -> None:
+    settings.REALTIME_MAX_SESSIONS = 1
+    live(bob)
+    answer = her.post(ADDRESS, {}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (503, "busy.global")
+
+
+def test_mints_have_a_pace(her: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    from realtime.api.views import MintThrottle
+
+    monkeypatch.setattr(MintThrottle, "THROTTLE_RATES", {"mint": "2/min"})
+    codes = [her.post(ADDRESS, {}, format="json").status_code for _ in range(3)]
+    assert codes == [200, 200, 429]
+
+
+def test_each_preset_reaches_the_upstreams_block(her: APIClient, ada: Any) -> None:
+    from conversations.models import Preferences
+
+    Preferences.objects.create(owner=ada, turn_preset="push_to_talk", voice="cedar")
+    config = her.post(ADDRESS, {}, format="json").json()["voice_config"]
+    assert config["turn_detection"] is None
+    assert config["voice"] == "cedar"
+
+
+def test_the_answer_is_json_whatever_happens(her: APIClient) -> None:
+    answer = her.post(ADDRESS, "{", content_type="application/json")
+    assert answer.status_code == 400
+    json.loads(answer.content)
