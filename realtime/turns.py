@@ -67,8 +67,10 @@ class Turns:
         self._show_done(item)
         self.input_ended_ms = now_ms
         self.tool_rounds = 0
-        if upstream_ready:
-            self.out.append(SendUpstream(up.create_text_item("user", text, item_id)))
+        if not upstream_ready:
+            self.gate.wanted = True  # the item goes with the history, and the wish after it
+            return
+        self.out.append(SendUpstream(up.create_text_item("user", text, item_id)))
         self.out += self.gate.want(now_ms)
 
     def committed_by_person(self, now_ms: int) -> None:
