@@ -64,6 +64,10 @@ class MessageInline(admin.TabularInline):
         """With the text only for those who may read it."""
         return (*self._facts, "text") if may_read(request) else self._facts
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """All of them."""
+        return self.get_fields(request, obj)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         """The last `MESSAGES_SHOWN` of the conversation on the page, without the text for those who may not read it."""
         match = request.resolver_match
@@ -101,6 +105,10 @@ class ConversationAdmin(admin.ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """With the title only for those who may read it."""
         return (*self._facts, "title") if may_read(request) else self._facts
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """All of them."""
+        return self.get_fields(request, obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         """With the number of messages, counted for the rows shown."""

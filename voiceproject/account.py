@@ -11,6 +11,25 @@ from conversations.models import Conversation, Preferences
 from realtime.models import RealtimeSession, UsedToken
 
 EXPORT_FORMAT = "voiceproject-export-1"
+_SESSION_FIELDS = (
+    *(
+        "id",
+        "conversation_id",
+        "modality",
+        "engine",
+        "model",
+        "voice",
+        "started_at",
+        "ended_at",
+        "end_reason",
+        "turns",
+    ),
+    *("interruptions", "audio_in_ms", "audio_out_ms", "user_agent"),
+)
+_USAGE_FIELDS = (
+    *("meter", "reference", "created_at", "text_in", "audio_in", "cached_text", "cached_audio", "text_out"),
+    *("audio_out", "seconds"),
+)
 
 
 def export_person(user: User) -> dict[str, Any]:
@@ -29,7 +48,7 @@ def export_person(user: User) -> dict[str, Any]:
         },
         "preferences": PreferencesSerializer(Preferences.of(user)).data,
         "conversations": [_conversation(conversation) for conversation in conversations],
-        "sessions": list(_sessions(user)),
+        "sessions": _sessions(user),
     }
 
 
@@ -59,22 +78,12 @@ def _conversation(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def _sessions(user: User) -> Any:
-    return (
-        RealtimeSession.objects.filter(user=user)
-        .order_by("started_at")
-        .values(
-            *(
-                "id",
-                "conversation_id",
-                "modality",
-                "engine",
-                "model",
-                "voice",
-                "started_at",
-                "ended_at",
-                "end_reason",
-            ),
-            *("turns", "interruptions", "audio_in_ms", "audio_out_ms", "user_agent"),
-        )
-    )
+def _sessions(user: User) -> list[dict[str, Any]]:
+    sessions = RealtimeSession.objects.filter(user=user).order_by("started_at").prefetch_related("usage")
+    return [
+        {
+            **{name: getattr(session, name) for name in _SESSION_FIELDS},
+            "usage": [{name: getattr(row, name) for name in _USAGE_FIELDS} for row in session.usage.all()],
+        }
+        for session in sessions
+    ]

@@ -20,5 +20,10 @@ urlpatterns = [
         views.MessageDetail.as_view(),
         name="api_message",
     ),
+    path(
+        "conversations/<uuid:conversation_id>/export/<slug:form>/",
+        views.ConversationExport.as_view(),
+        name="api_conversation_export",
+    ),
     path("preferences/", views.PreferencesDetail.as_view(), name="api_preferences"),
 ]

@@ -3,10 +3,13 @@
 Another person's object is 404 everywhere: the querysets begin at the owner.
 """
 
+from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponseBase
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.text import slugify
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,6 +26,7 @@ from conversations.api.serializers import (
     NewConversation,
     PreferencesSerializer,
 )
+from conversations.export import as_markdown, as_webvtt
 from conversations.models import Conversation, Message, Preferences
 
 
@@ -122,6 +126,41 @@ class MessageDetail(PrivateAPIView):
             conversation__deleted_at=None,
         )
         return Response(MessageSerializer(message).data)
+
+
+class ConversationExport(PrivateAPIView):
+    """One conversation as a file."""
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """The address names the form, whatever the `Accept` header prefers."""
+        return super().perform_content_negotiation(request, force=True)
+
+    def get(self, request: Request, conversation_id: UUID, form: str) -> HttpResponseBase:
+        """`form`: "json", "markdown" or "webvtt"; any other is 404."""
+        conversation = _own(request, conversation_id)
+        messages = conversation.messages.in_order()
+        match form:
+            case "json":
+                rows = MessageSerializer(messages, many=True).data
+                answer: HttpResponseBase = Response(
+                    {**ConversationSerializer(conversation).data, "messages": rows}
+                )
+                ending = "json"
+            case "markdown":
+                answer = HttpResponse(
+                    as_markdown(conversation, messages), content_type="text/markdown; charset=utf-8"
+                )
+                ending = "md"
+            case "webvtt":
+                answer = HttpResponse(
+                    as_webvtt(conversation, messages), content_type="text/vtt; charset=utf-8"
+                )
+                ending = "vtt"
+            case _:
+                raise Http404
+        name = slugify(conversation.title) or "conversation"
+        answer["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
+        return answer
 
 
 class PreferencesDetail(PrivateAPIView):
