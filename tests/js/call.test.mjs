@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { initial, isBusy, isLive, reduce } from "../../static/voice/call.js";
+import { describe } from "../../static/voice/problems.js";
+import { signalOf, statusOf, stripOf, summaryOf } from "../../static/voice/status.js";
+
+/** A call that is told events one after another; `events` are [type, fields, now] or just a type. */
+function play(...events) {
+  let state = initial;
+  let now = 0;
+  const effects = [];
+  for (const event of events) {
+    const [type, fields = {}, at = now] = [event].flat();
+    now = at;
+    const step = reduce(state, { type, ...fields }, now);
+    state = step.state;
+    effects.push(...step.effects.map((effect) => effect.do));
+  }
+  return { state, effects };
+}
+const LIVE = ["start", "mic.ready", ["link.ready", { state: "listening" }]];
+
+test("a press checks the microphone, connects, listens", () => {
+  assert.equal(play("start").state.name, "checking");
+  assert.equal(play("start", "mic.ready").state.name, "connecting");
+  assert.equal(play(...LIVE).state.name, "listening");
+  assert.deepEqual(play(...LIVE).effects, ["open_microphone", "connect"]);
+});
+
+test("a second press while starting does nothing", () => {
+  assert.deepEqual(play("start", "start").effects, ["open_microphone"]);
+});
+
+test("every state that should pass has its deadline", () => {
+  const after = (events, ms) => play(...events, ["deadline", {}, ms]).state;
+  assert.equal(after(["start"], 10_000).problem.code, "mic.timeout");
+  assert.equal(after(["start", "mic.ready"], 10_000).problem.code, "connect.timeout");
+  assert.equal(after([...LIVE, ["relay.state", { state: "hearing" }]], 60_000).hint, "pause");
+  assert.equal(after([...LIVE, ["relay.state", { state: "thinking" }]], 8_000).hint, "still");
+  assert.equal(after([...LIVE, ["link.lost", { attempt: 1, of: 8 }]], 60_000).problem.code, "net.lost");
+  const thinking = [...LIVE, ["relay.state", { state: "thinking" }], ["deadline", {}, 8_000]];
+  assert.equal(after(thinking, 30_000).hint, "cancel");
+  assert.equal(after(thinking, 29_999).hint, "still");
+});
+
+test("a deadline that comes early changes nothing", () => {
+  assert.equal(play("start", ["deadline", {}, 9_999]).state.name, "checking");
+});
+
+test("the browser's question gives a person more time than a device", () => {
+  assert.equal(play("start", "mic.asking", ["deadline", {}, 30_000]).state.name, "checking");
+});
+
+test("it is speaking when sound is heard, not when it is made", () => {
+  const made = [...LIVE, ["relay.state", { state: "thinking" }], ["relay.state", { state: "speaking" }]];
+  assert.equal(play(...made).state.name, "thinking");
+  assert.equal(play(...made, "playout.started").state.name, "speaking");
+  assert.equal(play(...made, "playout.started", ["relay.state", { state: "listening" }]).state.name, "speaking");
+  assert.equal(play(...made, "playout.started", "playout.stopped").state.name, "listening");
+});
+
+test("a person who talks over the answer is heard", () => {
+  const speaking = [...LIVE, ["relay.state", { state: "speaking" }], "playout.started"];
+  assert.equal(play(...speaking, ["relay.state", { state: "hearing" }]).state.name, "hearing");
+});
+
+test("an interruption stops the sound at once", () => {
+  const { state, effects } = play(...LIVE, ["relay.state", { state: "speaking" }], "playout.started", "interrupt");
+  assert.equal(state.name, "listening");
+  assert.equal(effects.at(-1), "interrupt");
+});
+
+test("an interruption of nothing is nothing", () => {
+  assert.deepEqual(play(...LIVE, "interrupt").effects, ["open_microphone", "connect"]);
+});
+
+test("Escape interrupts, a second one soon after ends", () => {
+  const speaking = [...LIVE, ["relay.state", { state: "speaking" }], "playout.started", ["escape", {}, 1_000]];
+  assert.equal(play(...speaking).state.name, "listening");
+  assert.equal(play(...speaking, ["escape", {}, 2_000]).state.name, "ended");
+  assert.equal(play(...speaking, ["escape", {}, 9_000]).state.name, "listening");
+});
+
+test("a lost connection is told with its try, and mended", () => {
+  const lost = [...LIVE, ["link.lost", { attempt: 2, of: 8 }]];
+  assert.deepEqual(statusOf(play(...lost).state), ["reconnecting", { number: 2, of: 8 }]);
+  assert.equal(signalOf(play(...lost).state), "poor");
+  assert.equal(play(...lost, ["link.ready", { state: "speaking" }], "playout.started").state.name, "speaking");
+});
+
+test("losing the very first connection does not put off its deadline", () => {
+  const { state } = play("start", "mic.ready", ["link.lost", { attempt: 1, of: 8 }, 5_000]);
+  assert.equal(state.name, "connecting");
+  assert.equal(state.deadlineAt, 10_000);
+});
+
+test("a reconnecting upstream is told, and the page's connection does not hide it", () => {
+  const gone = [...LIVE, ["relay.state", { state: "reconnecting" }]];
+  assert.deepEqual(statusOf(play(...gone).state), ["reconnecting_upstream", {}]);
+  assert.equal(play(...gone, ["relay.state", { state: "listening" }]).state.name, "listening");
+});
+
+test("whatever goes wrong ends with everything let go", () => {
+  for (const events of [
+    ["start", ["mic.failed", { code: "mic.denied" }]],
+    [...LIVE, ["mic.failed", { code: "mic.missing" }]],
+    ["start", "mic.ready", ["link.over", { reason: "stop", code: "upstream.auth" }]],
+  ]) {
+    const { state, effects } = play(...events);
+    assert.equal(state.name, "error");
+    assert.equal(effects.at(-1), "hang_up");
+    assert.equal(state.deadlineAt, null);
+  }
+});
+
+test("late events of a call that is over change nothing", () => {
+  const over = play(...LIVE, "end").state;
+  for (const type of ["mic.ready", "mic.failed", "link.ready", "link.lost", "playout.started", "playout.stopped", "relay.state", "deadline", "end"])
+    assert.equal(reduce(over, { type, state: "speaking" }, 1_000).state, over, type);
+});
+
+test("the summary has the length, and gets the relay's figures when they come", () => {
+  const end = [...LIVE, ["end", {}, 252_000]];
+  assert.equal(play(...end).state.summary.durationMs, 252_000);
+  const { state } = play(...end, ["link.over", { reason: "over", code: "person_ended", summary: { durationMs: 251_900, turns: 18 } }]);
+  assert.deepEqual(summaryOf(state.summary).map(([key]) => key), ["ended_by_you", "clock", "answers"]);
+});
+
+test("being muted and push-to-talk outlast a call", () => {
+  const { state } = play(...LIVE, "mute", ["talk.mode", { on: true }], "end", "start");
+  assert.equal(state.muted, true);
+  assert.equal(state.talkMode, true);
+});
+
+test("holding the button over an answer interrupts it first", () => {
+  const { effects } = play(...LIVE, ["talk.mode", { on: true }], ["relay.state", { state: "speaking" }], "playout.started", "talk.down", "talk.up", "talk.up");
+  assert.deepEqual(effects.slice(-3), ["interrupt", "begin_talk", "commit_talk"]);
+});
+
+test("a call that ends soon says so, and staying takes it back", () => {
+  const ending = [...LIVE, ["relay.warning", { code: "session.ending", endsInMs: 30_000 }]];
+  assert.deepEqual(stripOf(play(...ending).state, 12_000).values, { seconds: 18 });
+  assert.equal(stripOf(play(...ending, "stay").state, 12_000), null);
+  assert.equal(stripOf(play(...ending, ["relay.warning", { code: "session.stay" }]).state, 12_000), null);
+});
+
+test("what concerns the whole call stays shown, what concerned one answer goes with the next", () => {
+  const warned = (code) => play(...LIVE, ["relay.warning", { code, message: "A sentence." }], "relay.answering").state.degraded;
+  assert.equal(warned("answer.slow"), null);
+  assert.equal(warned("journal.behind").message, "A sentence.");
+});
+
+test("busy is what shows controls, live is what can be talked to", () => {
+  assert.deepEqual([isBusy(play("start").state), isLive(play("start").state)], [true, false]);
+  assert.deepEqual([isBusy(play(...LIVE).state), isLive(play(...LIVE).state)], [true, true]);
+  assert.equal(isBusy(play(...LIVE, "end").state), false);
+});
+
+test("every text that the modules name is in the page's catalogue, and none is there for nothing", () => {
+  const catalogue = readFileSync(new URL("../../templates/parts/strings.html", import.meta.url), "utf8");
+  const keys = [...catalogue.matchAll(/^"(\w+)":/gm)].map((match) => match[1]);
+  const read = (path) => readFileSync(new URL(`../../static/${path}`, import.meta.url), "utf8");
+  const files = ["voice/panel.js", "voice/panel_settings.js", "voice/problems.js", "voice/status.js", "voice/test_page.js", "chat/main.js", "chat/messages.js", "chat/sidebar.js"];
+  const text = files.map(read).join("\n");
+  for (const key of keys) assert.ok(new RegExp(`["\`]${key}["\`]|${key}:`).test(text) || key.startsWith("signal_"), `nobody says ${key}`);
+  const named = [...text.matchAll(/\bt\("(\w+)"/g)].map((match) => match[1]);
+  for (const key of named) assert.ok(keys.includes(key), `${key} is not in the catalogue`);
+  for (const code of ["mic.denied", "mic.missing", "mic.busy", "mic.timeout", "mic.unsupported", "audio.blocked", "auth.expired", "quota", "upstream.auth",
+    "upstream.unreachable", "upstream.timeout", "upstream.lost", "connect.timeout", "net.lost", "session.superseded", "bad_message", "never heard of"]) {
+    const { key, actionKey } = describe({ code });
+    assert.ok(keys.includes(key), `${code}: ${key}`);
+    assert.ok(actionKey === null || keys.includes(actionKey), `${code}: ${actionKey}`);
+  }
+});
