@@ -125,7 +125,7 @@ def speaking_upstream() -> Iterator[UpstreamProcess]:
 def site_thread(django_db_setup: None, speaking_upstream: UpstreamProcess) -> Iterator[SiteThread]:
     """The whole site, once for all browser tests."""
     with (
-        override_settings(REALTIME_BASE_URL=speaking_upstream.url, REALTIME_RESUME_GRACE_SEC=8),
+        override_settings(REALTIME_BASE_URL=speaking_upstream.url, REALTIME_RESUME_GRACE_SEC=2),
         SiteThread() as site,
     ):
         yield site

@@ -93,8 +93,12 @@ def test_a_typed_message_without_an_upstream_is_kept_and_can_be_tried_again(
 
 
 def test_a_connection_that_is_cut_comes_back_and_the_answer_goes_on(
-    person: Callable[..., Person], console: Console, cable: TcpProxy
+    person: Callable[..., Person],
+    console: Console,
+    cable: TcpProxy,
+    settings,  # type: ignore[no-untyped-def]
 ) -> None:
+    settings.REALTIME_RESUME_GRACE_SEC = 30
     console.allow("WebSocket connection")  # the browser's own report of the cut
     ada = person(origin=f"http://127.0.0.1:{cable.port}")
     ada.chat.open().start_voice()
