@@ -58,6 +58,7 @@ class Playout:
         self.cap_bytes = cap_bytes
         self.items: OrderedDict[str, ItemAudio] = OrderedDict()
         self.cleared: dict[str, ItemAudio] = {}  # flushed, waiting for the page to say how much was heard
+        self.paused = True  # no page is there to send to
         self.begun: str | None = None  # the item that binary frames belong to now
 
     # -- from the upstream
@@ -87,6 +88,8 @@ class Playout:
     def due(self) -> list[Effect]:
         """What may be sent now: at most `ahead_samples` further than what was heard."""
         effects: list[Effect] = []
+        if self.paused:
+            return effects
         room = self.ahead_samples - sum(item.sent - item.heard for item in self.items.values())
         for item in self.items.values():
             if item.ended:
@@ -161,9 +164,9 @@ class Playout:
     def rewind(self, received: tuple[str, int] | None) -> dict[str, object] | None:
         """A page came back. `received`: the item and samples that it still holds; None when it holds nothing.
 
-        What it lacks will be due again. Returns the mark to tell the page, or None when nothing is sent again.
+        What it lacks is due again, from now on. Returns the mark to tell the page, or None when nothing is sent again.
         """
-        self.begun = None
+        self.paused, self.begun = False, None
         first: dict[str, object] | None = None
         held_before = received is not None and received[0] in self.items
         for item in self.items.values():

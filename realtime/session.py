@@ -49,7 +49,14 @@ MAX_RETRY_AFTER_S = 10.0
 MAX_RATE_LIMIT_RETRIES = 2
 FREE_OF_CHARGE = frozenset({"ping", "playout.position", "playout.cleared"})
 
-NEW, CONNECTING, CONFIGURING, READY, LOST, ENDED = "new", "connecting", "configuring", "ready", "lost", "ended"
+NEW, CONNECTING, CONFIGURING, READY, LOST, ENDED = (
+    "new",
+    "connecting",
+    "configuring",
+    "ready",
+    "lost",
+    "ended",
+)
 
 # End reason -> close code and the sentence of the warning or error before it, when there is one.
 END_CODES = {
@@ -88,7 +95,11 @@ class Session:
         self.pending_commit = False  # push-to-talk was released before the upstream was ready
         self.dropped_bytes = 0
         self.told_dropped_ms = 0
-        self.audio_budget, self.control_budget, self.frame_budget = audio_budget(), control_budget(), frame_budget()
+        self.audio_budget, self.control_budget, self.frame_budget = (
+            audio_budget(),
+            control_budget(),
+            frame_budget(),
+        )
         # the upstream
         self.configures = 0
         self.configure_id = ""
@@ -162,7 +173,7 @@ class Session:
             return []
         self.attached = False
         self.detached_at_ms = now_ms
-        self.turns.gate.held = True
+        self.turns.gate.held = self.turns.playout.paused = True
         self._disarm("heartbeat", "stall", "idle", "idle_warning")
         self._arm("grace", self.config.resume_grace_ms)
         self._event("browser.gone")
@@ -234,7 +245,14 @@ class Session:
         if not text:
             raise BadMessage("the text is empty")
         self._touch()
-        self.turns.typed(text, said["client_id"], self.now_ms, self.phase == READY)
+        ready = self.phase == READY
+        self.turns.typed(
+            text,
+            said["client_id"],
+            self.now_ms,
+            upstream_open=ready or self.phase == CONFIGURING,
+            upstream_ready=ready,
+        )
 
     def _on_input_commit(self, _said: dict[str, Any]) -> None:
         self._touch()
@@ -273,7 +291,9 @@ class Session:
             if self.turns.turn_detection is not None:
                 self.turns.turn_detection["interrupt_response"] = self.turns.interruptible
             if self.phase == READY:
-                self._change(up.turn_detection_update(self.turns.turn_detection, self._change_id("turn_detection")))
+                self._change(
+                    up.turn_detection_update(self.turns.turn_detection, self._change_id("turn_detection"))
+                )
         if "speed" in said and self.phase == READY:
             self._change(up.speed_update(said["speed"], self._change_id("speed")))
         self._event("configured", **{name: True for name in said if name != "type"})
@@ -377,7 +397,10 @@ class Session:
             pass
         elif event_id in self.changes:
             what = self.changes.pop(event_id)
-            self._warn("configure.refused", f"The voice service did not accept the change of {what.replace('_', ' ')}.")
+            self._warn(
+                "configure.refused",
+                f"The voice service did not accept the change of {what.replace('_', ' ')}.",
+            )
 
     # Which handler takes which event; everything else is ignored and counted.
     UPSTREAM: dict[str, Any] = {
@@ -386,11 +409,15 @@ class Session:
         "input_audio_buffer.speech_started": lambda s, e: s._person_active(s.turns.on_speech_started, e),
         "input_audio_buffer.speech_stopped": lambda s, e: s._person_active(s.turns.on_speech_stopped, e),
         "input_audio_buffer.committed": lambda s, e: s.turns.on_committed(e, s.now_ms),
-        "conversation.item.input_audio_transcription.delta": lambda s, e: s.turns.on_input_transcript_delta(e, s.now_ms),
-        "conversation.item.input_audio_transcription.completed": lambda s, e: s.turns.on_input_transcript_done(
+        "conversation.item.input_audio_transcription.delta": lambda s, e: s.turns.on_input_transcript_delta(
             e, s.now_ms
         ),
-        "conversation.item.input_audio_transcription.failed": lambda s, e: s.turns.on_input_transcript_done(e, s.now_ms),
+        "conversation.item.input_audio_transcription.completed": lambda s, e: (
+            s.turns.on_input_transcript_done(e, s.now_ms)
+        ),
+        "conversation.item.input_audio_transcription.failed": lambda s, e: s.turns.on_input_transcript_done(
+            e, s.now_ms
+        ),
         "response.created": lambda s, e: s._answer_began(e),
         "response.output_item.added": lambda s, e: s._answer(s.turns.on_output_item_added, e),
         "response.output_audio_transcript.delta": lambda s, e: s._answer(s.turns.on_answer_text_delta, e),
@@ -513,7 +540,11 @@ class Session:
     @property
     def quiet(self) -> bool:
         """Whether nothing is being said or made: a good moment to leave."""
-        return not self.turns.gate.busy and self.turns.playout.sounding is None and not self.turns.playout.cleared
+        return (
+            not self.turns.gate.busy
+            and self.turns.playout.sounding is None
+            and not self.turns.playout.cleared
+        )
 
     def _end(self, reason: str, close_code: int | None = None) -> None:
         if self.phase == ENDED:

@@ -16,6 +16,13 @@ def pcm(start: int, stop: int) -> bytes:
     return b"".join((n % 65_536).to_bytes(2, "little") for n in range(start, stop))
 
 
+def playing(ahead: int = AHEAD, cap_bytes: int = 1_000_000) -> Playout:
+    """With a page that is there and holds nothing."""
+    playout = Playout(ahead, cap_bytes)
+    playout.rewind(None)
+    return playout
+
+
 def audio_of(effects: list[object]) -> bytes:
     return b"".join(effect.pcm for effect in effects if isinstance(effect, SendBrowserAudio))
 
@@ -25,7 +32,7 @@ def messages_of(effects: list[object]) -> list[str]:
 
 
 def test_no_more_is_sent_than_the_window_allows() -> None:
-    playout = Playout(AHEAD, 1_000_000)
+    playout = playing()
     playout.add("a", pcm(0, 10_000))
     assert len(audio_of(playout.due())) == AHEAD * 2
     assert playout.due() == []
@@ -35,7 +42,7 @@ def test_no_more_is_sent_than_the_window_allows() -> None:
 
 
 def test_begin_comes_once_and_end_when_all_was_sent() -> None:
-    playout = Playout(AHEAD, 1_000_000)
+    playout = playing()
     playout.add("a", pcm(0, 100))
     assert messages_of(playout.due()) == ["audio.begin"]
     playout.add("a", pcm(100, 200))
@@ -46,7 +53,7 @@ def test_begin_comes_once_and_end_when_all_was_sent() -> None:
 
 
 def test_items_are_spoken_one_after_the_other() -> None:
-    playout = Playout(AHEAD, 1_000_000)
+    playout = playing()
     playout.add("a", pcm(0, 100))
     playout.add("b", pcm(0, 50))
     assert audio_of(playout.due()) == pcm(0, 100)
@@ -56,7 +63,7 @@ def test_items_are_spoken_one_after_the_other() -> None:
 
 
 def test_heard_never_exceeds_sent_and_never_goes_back() -> None:
-    playout = Playout(AHEAD, 1_000_000)
+    playout = playing()
     playout.add("a", pcm(0, 10_000))
     playout.due()
     item = playout.position("a", 99_999)
@@ -68,14 +75,14 @@ def test_heard_never_exceeds_sent_and_never_goes_back() -> None:
 
 
 def test_the_cap_refuses_audio_instead_of_growing() -> None:
-    playout = Playout(AHEAD, 1_000)
+    playout = playing(cap_bytes=1_000)
     assert playout.add("a", bytes(1_000))
     assert not playout.add("a", bytes(2))
     assert playout.held_bytes == 1_000
 
 
 def test_what_was_heard_gives_its_memory_back() -> None:
-    playout = Playout(AHEAD * 20, 1_000_000)
+    playout = playing(AHEAD * 20)
     playout.add("a", pcm(0, 60_000))
     playout.due()
     playout.position("a", 50_000)
@@ -87,7 +94,7 @@ def test_what_was_heard_gives_its_memory_back() -> None:
 
 
 def test_a_clear_waits_for_the_pages_word() -> None:
-    playout = Playout(AHEAD, 1_000_000)
+    playout = playing()
     playout.add("a", pcm(0, 3_000))
     playout.due()
     (flushed,) = playout.clear()
@@ -109,7 +116,7 @@ def test_a_page_that_comes_back_ends_up_with_every_sample_once(
 ) -> None:
     """Whatever was held, heard or lost: what the page has and what is sent again make the whole, in order."""
     names = [f"item{n}" for n in range(len(lengths))]
-    playout = Playout(AHEAD * 100, 10_000_000)
+    playout = playing(AHEAD * 100, 10_000_000)
     for name, length in zip(names, lengths, strict=True):
         playout.add(name, pcm(0, length))
         playout.finish(name)
