@@ -170,6 +170,7 @@ class Answering:
             cached_tokens=cached,
             output_format=output["format"],
             metadata=params.get("metadata"),
+            from_conversation=custom is None,
         )
 
     def _input_items(self, entries: list[Any]) -> list[Item]:
@@ -193,7 +194,7 @@ class Answering:
         """Hand over to the responder, with the text that may have become known since the response was created."""
         if self._shared.options.wait_for_transcript and not response.started:
             fresh = self._shared.conversation.lines()
-            if response.in_conversation and fresh != response.request.lines:
+            if response.from_conversation and fresh != response.request.lines:
                 response.request = _with_lines(response.request, fresh)
         response.started = True
         self._shared.outbox.push(Respond(response.request))

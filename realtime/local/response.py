@@ -32,11 +32,13 @@ class Response:
         cached_tokens: int,
         output_format: dict[str, Any],
         metadata: dict[str, str] | None,
+        from_conversation: bool = True,
     ) -> None:
         self._shared = shared
         self.request = request
         self.id = request.response_id
         self.in_conversation = in_conversation
+        self.from_conversation = from_conversation  # its input is the conversation, not items of its own
         self.waiting_for: str | None = None
         self.started = False  # handed over to the responder
         self.active = True

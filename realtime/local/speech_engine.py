@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,22 +37,25 @@ class Workers:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="speech")
         self._most = threads + max_waiting
         self._busy = 0
+        self._counting = threading.Lock()
 
     async def run(self, work: Callable[[], T], *, must: bool = True) -> T:
         """Raises `Overloaded` when the queue is full; work that need not be done gives way at half of it."""
         if self._busy >= (self._most if must else self._most // 2):
             raise Overloaded
-        self._busy += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        # Counted until the thread is done, also when the one who waits for it is cancelled.
-        future.add_done_callback(self._finished)
-        return await future
+        with self._counting:
+            self._busy += 1
+        job = self._pool.submit(work)
+        # Counted until the thread is done with it, also when the one who waits is cancelled before.
+        job.add_done_callback(self._finished)
+        return await asyncio.wrap_future(job)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _finished(self, _: object) -> None:
-        self._busy -= 1
+        with self._counting:
+            self._busy -= 1
 
 
 class SpeechEngines:
@@ -113,7 +117,14 @@ class SpeechEngine:
 
     async def listen(self, audio: bytes, format: AudioFormat) -> list[Frame]:
         self._fed_ms += format.duration_ms(audio)
-        return await asyncio.get_running_loop().run_in_executor(self._shared.ears, self._score, audio, format)
+        frames: list[Frame] = []
+        # A second at a time: a minute sent at once must not make the other connections wait.
+        for start in range(0, len(audio), 1000 * format.bytes_per_ms):
+            part = audio[start : start + 1000 * format.bytes_per_ms]
+            frames += await asyncio.get_running_loop().run_in_executor(
+                self._shared.ears, self._score, part, format
+            )
+        return frames
 
     def forget(self) -> None:
         self._vad.forget(self._fed_ms)

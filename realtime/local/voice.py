@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from realtime.local.errors import EngineMissing
 
 RATE_HZ = 24_000
+_FRAME_SAMPLES = RATE_HZ // 100
+LEAD_MS, TAIL_MS = 40, 260  # silence kept before and after a sentence
+QUIET = 0.004  # level of 10 ms, as the model renders it, below which nothing is said
+LEVEL = 0.1  # level of speech after `_levelled`: -20 dB, loud enough without a limiter at work all the time
+KNEE = 0.7
 _FIRST_CUT = re.compile(r"(?<=[,;:])\s+")
 _FIRST_CUT_MIN_WORDS = 4
 
@@ -65,7 +70,7 @@ class Voice:
             sounds = [self._model.ids(phonemes) for phonemes in self._model.phonemize(text)]
         noise = np.random.default_rng(0)
         parts = [self._render(ids, timbre, speed, noise) for ids in sounds if len(ids) > 2]
-        return np.clip(np.concatenate(parts), -1.0, 1.0) if parts else np.zeros(0, np.float32)
+        return _levelled(_trimmed(np.concatenate(parts))) if parts else np.zeros(0, np.float32)
 
     def _render(
         self, ids: list[int], timbre: Timbre, speed: float, noise: np.random.Generator
@@ -97,6 +102,35 @@ def speakable(text: str, first: bool = False) -> list[str]:
         if len(head) == 2 and min(len(part.split()) for part in head) >= _FIRST_CUT_MIN_WORDS:
             sentences = [*head, *sentences[1:]]
     return sentences
+
+
+def _trimmed(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without most of the silence around a sentence: the model leaves 300 ms in front, which people would wait for."""
+    loud = np.flatnonzero(_frame_levels(audio) > QUIET)
+    if not len(loud):
+        return audio
+    start = max(0, loud[0] * _FRAME_SAMPLES - LEAD_MS * RATE_HZ // 1000)
+    end = min(len(audio), (loud[-1] + 1) * _FRAME_SAMPLES + TAIL_MS * RATE_HZ // 1000)
+    return audio[start:end]
+
+
+def _levelled(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Every voice and sentence equally loud, peaks rounded instead of clipped."""
+    levels = _frame_levels(audio)
+    active = levels[levels > QUIET]
+    if not len(active):
+        return audio
+    audio = audio * np.float32(LEVEL / np.sqrt(np.mean(np.square(active))))
+    size = np.abs(audio)
+    rounded = KNEE + (1 - KNEE) * np.tanh((size - KNEE) / (1 - KNEE))
+    return np.where(size > KNEE, np.sign(audio) * rounded, audio).astype(np.float32)
+
+
+def _frame_levels(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Root mean square of each whole 10 ms."""
+    frames = audio[: len(audio) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES)
+    levels: NDArray[np.float32] = np.sqrt(np.mean(np.square(frames), axis=1))
+    return levels
 
 
 def _warped(spectrum: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
