@@ -71,7 +71,7 @@ class MessageInline(admin.TabularInline):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         """The last `MESSAGES_SHOWN` of the conversation on the page, without the text for those who may not read it."""
         match = request.resolver_match
-        conversation_id = match.kwargs.get("object_id") if match is not None else None
+        conversation_id = match.kwargs.get("object_id", "") if match is not None else ""
         last = Message.objects.filter(conversation_id=conversation_id).order_by("-position", "-created_at")
         messages = (
             super()

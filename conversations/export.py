@@ -11,7 +11,11 @@ from conversations.models import Conversation, Message
 # How long a caption stays when nothing is known of the speech: an unhurried reader's pace.
 READING_MS_PER_CHAR = 65
 SHORTEST_CUE_MS = 1_000
-SPEAKERS = {Message.Role.USER: "You", Message.Role.ASSISTANT: "Assistant", Message.Role.TOOL: "Tool"}
+SPEAKERS: dict[str, str] = {
+    Message.Role.USER: "You",
+    Message.Role.ASSISTANT: "Assistant",
+    Message.Role.TOOL: "Tool",
+}
 
 
 def as_markdown(conversation: Conversation, messages: Iterable[Message]) -> str:

@@ -1,11 +1,14 @@
 """What is kept of people's talks: conversations, messages, preferences. Reads are here, writes in `services.py`."""
 
 import uuid
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
 
 # Each session that talks in a conversation owns a stretch of the conversation's order: positions from
 # `stretch << STRETCH_BITS` on. Two sessions can never interleave, however late their last records arrive.
@@ -13,7 +16,7 @@ STRETCH_BITS = 20
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
-    def owned_by(self, user) -> Self:
+    def owned_by(self, user: "User | AnonymousUser") -> Self:
         """Those of one person, without the deleted ones, latest activity first."""
         return self.filter(owner=user, deleted_at=None).order_by("-updated_at", "-id")
 
@@ -74,7 +77,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def page_before(self, position: int | None, limit: int) -> tuple[list["Message"], bool]:
         """The last `limit` messages before a position (None: of all), in order, and whether there are earlier ones."""
         earlier = self if position is None else self.filter(position__lt=position)
-        page = list(earlier.order_by("-position", "-created_at")[: limit + 1])
+        page: list[Message] = list(earlier.order_by("-position", "-created_at")[: limit + 1])
         return page[:limit][::-1], len(page) > limit
 
 
@@ -153,7 +156,7 @@ class Preferences(models.Model):
         return f"preferences of {self.owner_id}"
 
     @classmethod
-    def of(cls, owner) -> Self:
+    def of(cls, owner: Any) -> Self:
         """What this person chose; the defaults, unsaved, when nothing was chosen yet. One query a request."""
         try:
             return owner.preferences

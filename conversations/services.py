@@ -18,7 +18,7 @@ _REPLACEMENT = "\ufffd"
 _UNSTORABLE = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 
 
-def create_conversation(*, owner, title: str = "") -> Conversation:
+def create_conversation(*, owner: Any, title: str = "") -> Conversation:
     """A new conversation of this person. A title given here counts as the person's own."""
     title = _title(title)
     return Conversation.objects.create(owner=owner, title=title, titled_by_person=bool(title))
@@ -57,7 +57,7 @@ def restore_conversation(*, conversation: Conversation) -> Conversation:
 
 
 @transaction.atomic
-def save_preferences(*, owner, **choices: Any) -> Preferences:
+def save_preferences(*, owner: Any, **choices: Any) -> Preferences:
     """Store the named choices, already checked against `choices.py`; the others stay as they are."""
     preferences, _made = Preferences.objects.update_or_create(owner=owner, defaults=choices)
     preferences.owner = owner  # so that `owner.preferences`, if it was read before, is this row from now on
@@ -97,7 +97,7 @@ def record_message(
     if not Conversation.objects.filter(pk=conversation_id).exists():
         return None
     text = storable(text)
-    values = {
+    values: dict[str, Any] = {
         "status": status,
         "text": text,
         "heard_chars": None if heard_chars is None else max(0, min(heard_chars, len(text))),

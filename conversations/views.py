@@ -12,6 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import translation
@@ -28,14 +29,14 @@ HISTORY_PAGE = 50
 SEARCH_MAX_CHARS = 200
 
 
-def private_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def private_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """A page of one's own: login required, never cached, with the CSRF cookie, in the language the person chose."""
 
     @wraps(view)
-    def in_own_language(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def in_own_language(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if language := Preferences.of(request.user).language:
             translation.activate(language)
-            request.LANGUAGE_CODE = translation.get_language()  # type: ignore[attr-defined]
+            request.LANGUAGE_CODE = translation.get_language()
         return view(request, *args, **kwargs)
 
     return never_cache(ensure_csrf_cookie(login_required(in_own_language)))
@@ -96,7 +97,7 @@ def _bootstrap(request: HttpRequest, conversation: Conversation | None, has_more
         "conversation_id": None if conversation is None else str(conversation.pk),
         "urls": {
             "conversations": reverse("api_conversations"),
-            "mint": "/api/voice/realtime-session",
+            "mint": reverse("realtime_session"),
             "preferences": reverse("api_preferences"),
             "chat": reverse("chat"),
         },
@@ -106,7 +107,7 @@ def _bootstrap(request: HttpRequest, conversation: Conversation | None, has_more
             "offline": _is_loopback(settings.REALTIME_BASE_URL),
             "model": settings.REALTIME_MODEL,
         },
-        "user": {"name": request.user.get_username(), "is_staff": request.user.is_staff},  # type: ignore[union-attr]
+        "user": {"name": request.user.get_username(), "is_staff": request.user.is_staff},
         "has_more": has_more,
     }
 

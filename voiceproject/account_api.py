@@ -1,5 +1,8 @@
 """The JSON side of one's account: tokens to log in a program, and the export of one's data."""
 
+from typing import cast
+
+from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
@@ -30,4 +33,4 @@ class Export(PrivateAPIView):
         """JSON, offered for saving."""
         name = f"voice-chat-export-{timezone.localdate():%Y-%m-%d}.json"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(account.export_person(request.user), headers=headers)
+        return Response(account.export_person(cast(User, request.user)), headers=headers)

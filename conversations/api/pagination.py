@@ -23,7 +23,7 @@ class ConversationPagination(CursorPagination):
             cursor = super().decode_cursor(request)
             if cursor is not None and cursor.position is not None:
                 # The base class hands any text on to the database.
-                datetime.fromisoformat(cursor.position).astimezone(UTC)
+                datetime.fromisoformat(str(cursor.position)).astimezone(UTC)
         except (NotFound, ValueError, OverflowError):
             raise ValidationError(
                 {"cursor": ["This cursor is not valid. Start again without one."]}

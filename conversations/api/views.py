@@ -33,13 +33,11 @@ from conversations.models import Conversation, Message, Preferences
 class PrivateAPIView(APIView):
     """A view whose answers are one person's own: never kept by a browser or a proxy."""
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args, **kwargs
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Mark the answer, errors too."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response["Cache-Control"] = "no-store"
-        return response
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        answer["Cache-Control"] = "no-store"
+        return answer
 
 
 class ConversationList(PrivateAPIView):
