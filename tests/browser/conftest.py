@@ -91,7 +91,7 @@ def question_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base_url() -> None:
-    """Tests name whole addresses; the plugin's own fixture of this name warns about its future, which is an error here."""
+    """Tests name whole addresses. The plugin's own fixture of this name warns of its future, an error here."""
 
 
 @pytest.fixture(scope="session")
@@ -229,10 +229,6 @@ def person(site: SiteThread, console: Console, new_context) -> Callable[..., Per
         context.set_default_timeout(15_000)
         console.watch(context)
         context.add_init_script(path=HERE / "tap.js")
-        worklet = (HERE / "tap_worklet.js").read_text(encoding="utf-8")
-        context.route(
-            "**/__tap_worklet.js", lambda route: route.fulfill(body=worklet, content_type="text/javascript")
-        )
         if microphone:
             context.grant_permissions(["microphone"], origin=origin)
         user = get_user_model().objects.create_user(name, f"{name}@example.org", PASSWORD)

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 HOST = "127.0.0.1"
 START_SEC = 30.0
+TAP_WORKLET = Path(__file__).with_name("tap_worklet.js")
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+def with_tap(site: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """The site, and at one more address the tap's worklet: the page's policy takes scripts from its own origin only."""
+
+    async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != "/__tap_worklet.js":
+            await site(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/javascript")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": TAP_WORKLET.read_bytes()})
+
+    return application
 
 
 class _Uvicorn(uvicorn.Server):
@@ -33,7 +54,11 @@ class SiteThread:
         self._socket.bind((HOST, 0))
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            application, log_config=None, lifespan="off", ws="websockets-sansio", timeout_graceful_shutdown=3
+            with_tap(application),
+            log_config=None,
+            lifespan="off",
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=3,
         )
         self._server = _Uvicorn(config)
         self._thread = threading.Thread(target=self._serve, name="site", daemon=True)

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Person
 
-STEPS = ["permission", "microphone", "token", "socket", "upstream", "transcript", "audio"]
+STEPS = ["permission", "level", "token", "socket", "upstream", "transcript", "audio"]
 
 
 def test_every_step_of_a_session_is_shown_with_its_time(person: Callable[..., Person]) -> None:
