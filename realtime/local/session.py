@@ -153,8 +153,8 @@ class Session:
         self._shared.now_ms = now_ms
         idle = self._idle_deadline_ms()
         if not self._ended and now_ms >= self._expires_ms:
-            self.expire()
-        elif not self._ended and idle is not None and now_ms >= idle:
+            return self.expire()
+        if not self._ended and idle is not None and now_ms >= idle:
             self._answering.last_done_ms = None
             self._listening.commit_silence(self._idle_since_ms or 0.0)
             self._answering.create(prompted_by="silence")
