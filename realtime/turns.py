@@ -40,7 +40,9 @@ class Turns:
         self.marks: dict[str, TurnMarks] = {}  # by response
         self.input_ended_ms: int | None = None
         self.cut: set[str] = set()  # items whose late events are dropped
-        self.estimates: dict[str, int] = {}  # samples heard, by our clock, of items that wait for playout.cleared
+        self.estimates: dict[
+            str, int
+        ] = {}  # samples heard, by our clock, of items that wait for playout.cleared
         self.position_ms = 0
         self.tools_running: set[str] = set()
         self.tool_rounds = 0
@@ -53,8 +55,13 @@ class Turns:
 
     # ---- what the person does --------------------------------------------------------------------------------------
 
-    def typed(self, text: str, client_id: str, now_ms: int, upstream_ready: bool) -> None:
-        """A typed message: kept, shown, sent, and an answer asked for. The same `client_id` again counts once."""
+    def typed(
+        self, text: str, client_id: str, now_ms: int, *, upstream_open: bool, upstream_ready: bool
+    ) -> None:
+        """A typed message: kept, shown, sent, and an answer asked for. The same `client_id` again counts once.
+
+        `upstream_open`: the history was sent already, so the message follows it; else it goes as part of the history.
+        """
         item_id = OWN_ITEM + hashlib.sha256(client_id.encode("utf-8", "replace")).hexdigest()[:24]
         known = self.transcript.items.get(item_id)
         if known is not None:
@@ -67,11 +74,12 @@ class Turns:
         self._show_done(item)
         self.input_ended_ms = now_ms
         self.tool_rounds = 0
-        if not upstream_ready:
-            self.gate.wanted = True  # the item goes with the history, and the wish after it
-            return
-        self.out.append(SendUpstream(up.create_text_item("user", text, item_id)))
-        self.out += self.gate.want(now_ms)
+        if upstream_open:
+            self.out.append(SendUpstream(up.create_text_item("user", text, item_id)))
+        if upstream_ready:
+            self.out += self.gate.want(now_ms)
+        else:
+            self.gate.wanted = True  # asked for after `session.updated`, and so after the message
 
     def committed_by_person(self, now_ms: int) -> None:
         """Push-to-talk was released."""
@@ -96,7 +104,12 @@ class Turns:
             self.out.append(SendBrowser(message("audio.clear", item_id=item.item_id), overtakes=True))
         spoken = {item.item_id for item in flushed}
         for item in self.transcript.items.values():
-            if active and item.response_id == active and item.status == PENDING and item.item_id not in spoken:
+            if (
+                active
+                and item.response_id == active
+                and item.status == PENDING
+                and item.item_id not in spoken
+            ):
                 self.cut.add(item.item_id)
                 item.status, item.changed_ms = INTERRUPTED, now_ms
                 if self.config.modality == "voice":
@@ -120,7 +133,9 @@ class Turns:
                 self.first_audio_ms = now_ms
             self.out.append(marks.record())
         if item and audio.fully_heard and item_id not in self.cut and item.heard_ms is None:
-            self.transcript.mark_heard(item, samples_to_ms(audio.heard), samples_to_ms(audio.produced), complete=True)
+            self.transcript.mark_heard(
+                item, samples_to_ms(audio.heard), samples_to_ms(audio.produced), complete=True
+            )
             self.out.append(self.transcript.record(item))
         if send:
             self.out += self.playout.due()
@@ -166,7 +181,9 @@ class Turns:
         self.speaking_item = item.item_id
         self.out.append(
             SendBrowser(
-                message("speech.started", item_id=item.item_id, at_ms=now_ms, after=self.transcript.after(item)),
+                message(
+                    "speech.started", item_id=item.item_id, at_ms=now_ms, after=self.transcript.after(item)
+                ),
                 overtakes=True,
             )
         )
@@ -285,7 +302,9 @@ class Turns:
             self.out += self.gate.cancel()
             self.playout.finish(item.item_id)
             self.out.append(
-                SendBrowser(message("warning", code="answer.too_long", message="The answer was too long and was cut."))
+                SendBrowser(
+                    message("warning", code="answer.too_long", message="The answer was too long and was cut.")
+                )
             )
         self.out += self.playout.due()
 
@@ -335,7 +354,12 @@ class Turns:
             self.answers += 1
         self.out.append(
             SendBrowser(
-                message("response.done", response_id=response_id, status=status, reason=_reason(status, details, was_cut))
+                message(
+                    "response.done",
+                    response_id=response_id,
+                    status=status,
+                    reason=_reason(status, details, was_cut),
+                )
             )
         )
         self.out += self.gate.done(response_id, now_ms)
