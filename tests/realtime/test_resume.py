@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.realtime.page import silence, tone
+from tests.realtime.page import eventually, silence, tone
 
 LONG = [{"hears": "Tell me a story.", "says": "Once upon a time there was a relay.", "audio_ms": 6_000}]
 
@@ -126,7 +126,7 @@ async def test_a_second_tab_supersedes_the_first(make_site: Any, ada: Any) -> No
             await other.until("state", state="listening")
             await other.say("session.end")
             await other.until_closed()
-    assert site.upstream.open_count == 0
+    await eventually(lambda: site.upstream.open_count == 0)
 
 
 async def test_a_resume_after_the_end_starts_a_new_session_in_the_same_conversation(make_site: Any, ada: Any) -> None:

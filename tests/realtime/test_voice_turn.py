@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 
 from conversations.models import Message
 from realtime.models import RealtimeSession, Turn, UsageRecord
-from tests.realtime.page import silence, tone
+from tests.realtime.page import eventually, silence, tone
 
 SCRIPT = [{"hears": "What is the time?", "says": "It is noon.", "audio_ms": 900}]
 
@@ -49,7 +49,7 @@ async def test_a_spoken_question_is_answered_in_text_and_speech_and_kept_in_orde
     assert session.turns == 1
     assert await Turn.objects.filter(session=session).acount() == 1
     assert await UsageRecord.objects.filter(session=session, meter="response").acount() == 1
-    assert site.upstream.open_count == 0
+    await eventually(lambda: site.upstream.open_count == 0)
 
 
 async def test_typed_text_is_answered_by_the_same_relay(make_site: Any, ada: Any) -> None:

@@ -1,0 +1,151 @@
+"""Nothing final is lost: commit then tell, wait while the database refuses, spill what cannot wait, replay it once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError
+
+from realtime import journal as journal_module
+from realtime.effects import RecordEnd, RecordEvent, RecordMessage
+from realtime.journal import Entry, Journal
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SESSION, CONVERSATION = uuid4(), uuid4()
+
+
+class Store:
+    """A database that can refuse."""
+
+    def __init__(self) -> None:
+        self.written: list[Entry] = []
+        self.batches = 0
+        self.refuses = 0
+
+    def write(self, entries: list[Entry]) -> list[str | None]:
+        if self.refuses > 0:
+            self.refuses -= 1
+            raise OperationalError("locked")
+        self.batches += 1
+        self.written += entries
+        return [f"id of {entry.record.item_id}" if isinstance(entry.record, RecordMessage) else None for entry in entries]
+
+    @property
+    def texts(self) -> list[str]:
+        return [entry.record.text for entry in self.written if isinstance(entry.record, RecordMessage)]
+
+
+def words(text: str, item_id: str = "i", status: str = "completed") -> RecordMessage:
+    return RecordMessage(item_id, 1, "user", "voice", status, text)
+
+
+def entry(record: Any, on_saved: Any = None) -> Entry:
+    return Entry(SESSION, CONVERSATION, record, on_saved)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "PAUSE_S", 0)
+    monkeypatch.setattr(journal_module, "RETRY_S", (0,))
+
+
+async def test_a_message_is_called_saved_after_it_is_stored(tmp_path: Path) -> None:
+    store, said = Store(), []
+    journal = Journal(store.write, tmp_path)
+    journal.put(entry(words("hello"), lambda item_id, message_id: said.append((item_id, message_id, store.texts[:]))))
+    assert await journal.flush(5)
+    assert said == [("i", "id of i", ["hello"])]
+    await journal.close()
+
+
+async def test_a_database_that_refuses_is_waited_for_in_order(tmp_path: Path) -> None:
+    store = Store()
+    store.refuses = 5
+    journal = Journal(store.write, tmp_path)
+    for number in range(10):
+        journal.put(entry(words(str(number), f"i{number}")))
+    assert await journal.flush(5)
+    assert store.texts == [str(number) for number in range(10)]
+    await journal.close()
+    assert not list(tmp_path.iterdir())
+
+
+async def test_what_comes_together_is_stored_together(tmp_path: Path) -> None:
+    store = Store()
+    journal = Journal(store.write, tmp_path)
+    for number in range(50):
+        journal.put(entry(RecordEvent(number, "e")))
+    assert await journal.flush(5)
+    assert store.batches <= 2
+    await journal.close()
+
+
+async def test_a_later_checkpoint_replaces_the_waiting_one_but_never_a_final_text(tmp_path: Path) -> None:
+    store = Store()
+    journal = Journal(store.write, tmp_path)
+    for text in ("o", "on", "onc"):
+        journal.put(entry(words(text, status="pending")))
+    journal.put(entry(words("once", status="completed")))
+    journal.put(entry(words("once upon", status="interrupted")))
+    assert await journal.flush(5)
+    assert store.texts == ["onc", "once", "once upon"]
+    await journal.close()
+
+
+async def test_what_cannot_be_stored_before_the_end_is_replayed_by_the_next_process(tmp_path: Path) -> None:
+    store = Store()
+    store.refuses = 10_000
+    journal = Journal(store.write, tmp_path)
+    records = [words("last words"), RecordEvent(7, "e", {"n": 1}), RecordEnd("draining", {"turns": 2})]
+    for record in records:
+        journal.put(entry(record))
+    await journal.close(timeout_s=0.2)
+    assert store.written == []
+
+    after = Store()
+    next_journal = Journal(after.write, tmp_path)
+    next_journal.put(entry(words("new")))
+    assert await next_journal.flush(5)
+    assert [e.record for e in after.written] == [*records, words("new")]
+    assert {e.session_id for e in after.written} == {SESSION}
+    assert {e.conversation_id for e in after.written} == {CONVERSATION}
+    await next_journal.close()
+    assert not list(tmp_path.iterdir())
+
+
+async def test_more_than_the_bound_goes_to_the_spill_file_and_not_into_memory(tmp_path: Path) -> None:
+    store = Store()
+    store.refuses = 10_000
+    journal = Journal(store.write, tmp_path)
+    for number in range(journal_module.MAX_WAITING * 2):
+        journal.put(entry(RecordEvent(number, "e")))
+    assert len(journal._waiting) <= journal_module.MAX_WAITING
+    assert journal.spilled >= journal_module.MAX_WAITING
+    await journal.close(timeout_s=0.2)
+    lines = [line for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
+    assert len(lines) == journal_module.MAX_WAITING * 2
+
+
+async def test_a_line_cut_short_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
+    whole = entry(words("kept")).to_line()
+    (tmp_path / "1-x.jsonl").write_text(whole + "\n" + whole[: len(whole) // 2])
+    store = Store()
+    journal = Journal(store.write, tmp_path)
+    journal.put(entry(words("new")))
+    assert await journal.flush(5)
+    assert store.texts == ["kept", "new"]
+    await journal.close()
+
+
+async def test_a_flush_that_takes_too_long_says_so(tmp_path: Path) -> None:
+    store = Store()
+    store.refuses = 10_000
+    journal = Journal(store.write, tmp_path)
+    journal.put(entry(words("x")))
+    assert await journal.flush(0.05) is False
+    await journal.close(timeout_s=0.1)
+    await asyncio.sleep(0)
