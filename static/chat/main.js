@@ -13,6 +13,7 @@ import { Toast } from "./toast.js";
 import { TypedChat } from "./typed.js";
 
 const COPIED_MS = 1_500;
+const SETTLE_MS = 1_200; // after a session's end, for its last records to be stored
 const by = (id) => document.getElementById(id);
 const bootstrap = JSON.parse(by("bootstrap").textContent);
 const api = new Api(bootstrap.urls);
@@ -62,7 +63,7 @@ const messages = new MessageList({
   },
 });
 
-const call = new VoiceCall({ mint });
+const call = new VoiceCall({ mint, conversationId });
 const typed = new TypedChat({
   call, mint,
   on: {
@@ -88,8 +89,19 @@ function hear(message, modality) {
   messages.modality = modality;
   if (message.type === "ready") messages.startSession(message.session_id);
   messages.take(message);
-  if (message.type === "message.saved" && message.status !== "pending") showStored(message);
+  if (message.type !== "message.saved") return;
+  if (message.status === "pending") messages.know(message.item_id, message.message_id);
+  else showStored(message);
 }
+
+/** The call is over: how far its last answer was heard is known to the server only. */
+call.addEventListener("change", ({ detail: { state, previous } }) => {
+  if (!isBusy(previous) || isBusy(state)) return;
+  messages.take({ type: "ended" });
+  setTimeout(async () => {
+    for (const id of messages.unsettled) messages.show(await api.message(conversationId, id).catch(() => ({})));
+  }, SETTLE_MS);
+});
 
 async function showStored({ message_id: id, client_id: clientId, status }) {
   if (clientId) return messages.mark(clientId, status); // what was typed is shown as it was typed

@@ -125,6 +125,18 @@ export class MessageList {
     this.#dress(row);
   }
 
+  /** The id under which an item is stored, while its text is still on the way. */
+  know(item, id) {
+    const row = this.#find("item", item);
+    if (row) row.dataset.id = id;
+  }
+
+  /** Ids of answers whose final form the page may not have: those that were on the way, and the last one. */
+  get unsettled() {
+    const rows = [...this.#list.querySelectorAll(':scope > [data-role="assistant"]:not([data-id=""])')];
+    return rows.filter((row, at) => row.dataset.status === "partial" || at === rows.length - 1).map((row) => row.dataset.id);
+  }
+
   /** A stored message (the API's shape): it replaces what was streamed. */
   show(message) {
     const row = this.#find("item", message.item_id) ?? this.#find("id", message.id);

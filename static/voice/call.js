@@ -57,6 +57,8 @@ const handlers = {
     const next = { ...initial, muted, talkMode, name: "checking", since: now, deadlineAt: now + MIC_MS };
     return only(next, { do: "open_microphone" });
   },
+  // The page was reloaded in the middle of a call that the relay still keeps.
+  resumable: (state) => only(state.name === "idle" ? { ...state, name: "ended", summary: { reason: "reloaded", durationMs: 0 } } : state),
   // The browser is asking the person: ten seconds would be a deadline for the person, not for the device.
   "mic.asking": (state, event, now) => only(state.name === "checking" ? { ...state, deadlineAt: now + PROMPT_MS } : state),
   "mic.ready"(state, event, now) {
@@ -69,7 +71,7 @@ const handlers = {
 
   "link.ready"(state, event, now) {
     if (!isBusy(state)) return only(state);
-    const fresh = { ...state, ready: true, attempt: null, startedAt: state.startedAt ?? now, degraded: event.degraded ?? state.degraded };
+    const fresh = { ...state, ready: true, attempt: null, startedAt: state.startedAt ?? now - (event.elapsedMs ?? 0), degraded: event.degraded ?? state.degraded };
     const phase = PHASES.has(event.state) ? event.state : "listening";
     const upstreamPending = event.state === "connecting" || event.state === "reconnecting";
     if (upstreamPending && !isLive(state)) return only({ ...fresh, deadlineAt: now + CONNECT_MS });

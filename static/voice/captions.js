@@ -59,6 +59,8 @@ export class Captions {
     this.#rest.data = this.#text.slice(cut);
     this.#element.classList.toggle("partial", this.#role === "user");
     this.#element.hidden = !this.shown || this.#text === "";
-    if (cut < this.#text.length) this.#element.scrollTop = Math.max(0, this.#said.offsetHeight - this.#element.clientHeight / 2);
+    // The line being spoken stays in view: whole lines, so that none is cut through.
+    const line = parseFloat(getComputedStyle(this.#element).lineHeight);
+    this.#element.scrollTop = Math.max(0, Math.round(this.#said.offsetHeight / line) - 2) * line;
   }
 }

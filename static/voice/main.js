@@ -3,6 +3,7 @@
 import { initial, isBusy, isLive, reduce } from "./call.js";
 import { Downlink } from "./downlink.js";
 import { Microphone } from "./microphone.js";
+import { keepSession, recallSession } from "./kept_session.js";
 import { level } from "./pcm.js";
 import { RelayLink } from "./socket.js";
 import { Speaker } from "./speaker.js";
@@ -31,11 +32,17 @@ export class VoiceCall extends EventTarget {
   #played = null; // {item_id, samples} last heard
   #acked = 0;
   #sessionId = null;
+  #conversationId = null;
+  #resume = null; // a session from before a reload
   #timer = null;
 
-  /** `mint({modality, resume_session_id})` resolves to the mint's answer or rejects with MintError. */
-  constructor({ mint }) {
+  /**
+   * `mint({modality, resume_session_id})` resolves to the mint's answer or rejects with MintError.
+   * `conversationId`: the open conversation; its call from before a reload can be taken up with `offerResume` and `start`.
+   */
+  constructor({ mint, conversationId = null }) {
     super();
+    this.#resume = recallSession(conversationId);
     this.speaker = new Speaker({
       position: (at) => this.#position(at),
       started: () => (this.#step("audio"), this.dispatch({ type: "playout.started" })),
@@ -57,7 +64,10 @@ export class VoiceCall extends EventTarget {
     });
     this.microphone.addEventListener("lost", () => isBusy(this.state) && this.#openMicrophone(""));
     addEventListener("online", () => this.#link.hurry());
-    addEventListener("pagehide", () => this.microphone.stop());
+    addEventListener("pagehide", () => {
+      if (isLive(this.state)) keepSession(this.#sessionId, this.#conversationId);
+      this.microphone.stop();
+    });
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && isLive(this.state) && this.#prime());
   }
 
@@ -66,6 +76,10 @@ export class VoiceCall extends EventTarget {
     if (isBusy(this.state)) return;
     this.#prime();
     this.dispatch({ type: "start" });
+  }
+
+  offerResume() {
+    if (this.#resume) this.dispatch({ type: "resumable" });
   }
 
   #prime() {
@@ -87,6 +101,7 @@ export class VoiceCall extends EventTarget {
 
   /** True when the text went into the running call. */
   sendText(text, clientId) {
+    if (this.state.playing) this.dispatch({ type: "interrupt" }); // typing over an answer silences it
     return isLive(this.state) && this.#link.send({ type: "input.text", text, client_id: clientId });
   }
 
@@ -109,7 +124,7 @@ export class VoiceCall extends EventTarget {
   #perform(effect) {
     switch (effect.do) {
       case "open_microphone": return this.#setUp();
-      case "connect": return this.#link.open();
+      case "connect": return this.#connect();
       case "send": return void this.#link.send(effect.message);
       case "configure_turns": return this.#configureTurns();
       case "begin_talk": return this.#talk?.begin();
@@ -127,6 +142,11 @@ export class VoiceCall extends EventTarget {
     this.#acked = this.#clears.length = 0;
     this.speaker.open().then((runs) => runs || this.dispatch({ type: "sound.blocked" }), () => this.dispatch({ type: "sound.blocked" }));
     this.#openMicrophone(this.settings.microphone);
+  }
+
+  #connect() {
+    this.#link.open(this.#resume);
+    this.#resume = null;
   }
 
   async #openMicrophone(deviceId) {
@@ -164,6 +184,7 @@ export class VoiceCall extends EventTarget {
       this.#played = null;
     }
     this.#sessionId = answer.session_id;
+    this.#conversationId = answer.conversation_id;
     this.#fire("minted", answer);
   }
 
@@ -174,7 +195,8 @@ export class VoiceCall extends EventTarget {
     if (this.settings.preset !== "normal" || this.state.talkMode) this.#configureTurns();
     const { speed, interruptible } = this.settings;
     if (this.state.muted || speed !== 1 || !interruptible) this.#link.send({ type: "session.configure", muted: this.state.muted, speed, interruptible });
-    this.dispatch({ type: "link.ready", state: message.state });
+    const { max_session_ms: most, ends_in_ms: left } = message.limits;
+    this.dispatch({ type: "link.ready", state: message.state, elapsedMs: message.resumed ? most - left : 0 });
     this.#fire("relay", message);
   }
 

@@ -44,6 +44,7 @@ export class Panel {
     call.addEventListener("relay", ({ detail }) => this.#captions.take(detail));
     call.addEventListener("heard", ({ detail }) => this.#captions.heard(detail.item, detail.part));
     call.addEventListener("spoken-muted", () => this.#hintMuted());
+    call.offerResume();
   }
 
   #part(name) {
@@ -123,7 +124,9 @@ export class Panel {
     root.dataset.muted = String(state.muted);
     const busy = isBusy(state);
     this.#button.setAttribute("aria-pressed", String(busy));
-    this.#button.setAttribute("aria-label", t(busy ? "end_voice" : "start_voice"));
+    const label = this.#button.querySelector("[data-label]");
+    if (label) label.textContent = t(busy ? "end_voice" : "start_voice");
+    else this.#button.setAttribute("aria-label", t(busy ? "end_voice" : "start_voice"));
     this.#button.querySelector("use").setAttribute("href", busy ? "#i-end" : "#i-speaker");
     this.#say(state);
     const mute = this.#control("mute");
@@ -228,6 +231,7 @@ export class Panel {
     const words = summaryOf(summary).map(([key, values]) =>
       key === "clock" ? clock(values.durationMs) : t(key, key === "cost" ? { cost: money(values.cost) } : values));
     this.#part("summary").querySelector("p").textContent = words.join(" · ");
+    this.#part("summary").querySelector("button").textContent = t(summary.reason === "reloaded" ? "act_resume" : "act_start");
   }
 }
 

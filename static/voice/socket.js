@@ -66,10 +66,12 @@ export class RelayLink {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
-  open() {
+  /** `resume`: the id of a session to go on with, as after a reload; null begins a new one. */
+  open(resume = null) {
     this.#drop();
     this.#closed = false;
-    this.#sessionId = this.#ended = this.#lastError = this.#lostAt = this.#readyAt = null;
+    this.#sessionId = resume;
+    this.#ended = this.#lastError = this.#lostAt = this.#readyAt = null;
     this.#attempt = 0;
     this.#connect();
   }
