@@ -65,7 +65,8 @@ def test_a_wrong_key_says_that_voice_is_not_available_and_nothing_of_the_key(
     upstream_is(refusing_upstream.url)
     ada = person()
     ada.chat.open().start_voice()
-    expect_problem(ada, "not available")
+    ada.chat.await_state("error", within_ms=30_000)
+    expect(ada.chat.problem).to_contain_text(re.compile("not available", re.IGNORECASE))
     assert "401" not in ada.chat.panel.inner_text()
     assert "key" not in ada.chat.problem.inner_text().lower()
 
