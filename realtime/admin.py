@@ -22,6 +22,15 @@ class HistoryAdmin(admin.ModelAdmin):
     list_per_page = 50
     # The count of all rows beside the count of those found is a second scan of the biggest tables.
     show_full_result_count = False
+    hidden: tuple[str, ...] = ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """All of the row, also what Django sets itself, without what is `hidden`."""
+        return [field.name for field in self.model._meta.concrete_fields if field.name not in self.hidden]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """All of them."""
+        return self.get_fields(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody."""
@@ -98,17 +107,15 @@ class HistoryInline(admin.TabularInline):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Those of the session on the page, bounded: a session of a day has events without number.
+        """The first of the session on the page: a session of a day has events without number.
 
-        The bound is a subquery, since Django filters an inline's rows after this and cannot filter a slice.
+        By their keys, since Django narrows the rows of an inline after this, and a slice cannot be narrowed.
         """
-        rows = super().get_queryset(request).order_by("pk")
         match = request.resolver_match
-        session_id = match.kwargs.get("object_id") if match is not None else None
-        first = (
-            self.model._default_manager.filter(session_id=session_id).order_by("pk").values("pk")[:ROWS_SHOWN]
-        )
-        return rows.filter(pk__in=list(first.values_list("pk", flat=True)))
+        session_id = match.kwargs.get("object_id", "") if match is not None else ""
+        rows = super().get_queryset(request)
+        first = rows.filter(session_id=session_id).order_by("pk").values_list("pk", flat=True)[:ROWS_SHOWN]
+        return rows.filter(pk__in=list(first)).order_by("pk")
 
 
 class TurnInline(HistoryInline):
@@ -155,19 +162,8 @@ class EventInline(HistoryInline):
 @admin.register(RealtimeSession)
 class RealtimeSessionAdmin(HistoryAdmin):
     list_display = (
-        *(
-            "id",
-            "state",
-            "user",
-            "modality",
-            "engine",
-            "model",
-            "started_at",
-            "duration",
-            "turns",
-            "interruptions",
-        ),
-        *("first_audio_ms", "end_reason"),
+        *("started_at", "state", "user", "modality", "engine", "model", "duration", "turns", "interruptions"),
+        *("first_audio_ms", "end_reason", "id"),
     )
     list_filter = (StateFilter, "modality", "engine", "end_reason", "model", "started_at")
     list_select_related = ("user",)
@@ -176,8 +172,7 @@ class RealtimeSessionAdmin(HistoryAdmin):
     ordering = ("-started_at",)
     date_hierarchy = "started_at"
     inlines = (TurnInline, EventInline, UsageInline)
-    # `auth_hash` stays off the page: it stands for a login.
-    exclude = ("auth_hash",)
+    hidden = ("auth_hash",)  # it stands for a login
 
     @admin.display(description=_("state"))
     def state(self, session: RealtimeSession) -> str:
@@ -197,15 +192,14 @@ class RealtimeSessionAdmin(HistoryAdmin):
 @admin.register(Turn)
 class TurnAdmin(HistoryAdmin):
     list_display = (
-        *("response_id", "session_id", "person", "created_at", "status", "endpointing_ms", "first_delta_ms"),
-        *("playout_start_ms", "response_latency_ms", "heard_ms", "generated_ms"),
+        *("created_at", "person", "status", "response_latency_ms", "endpointing_ms", "first_delta_ms"),
+        *("playout_start_ms", "heard_ms", "generated_ms", "response_id", "session_id"),
     )
     list_filter = (SlowFilter, "status", "created_at")
     list_select_related = ("session__user",)
     search_fields = ("=session__id", "=response_id", "session__user__username")
     search_help_text = _("Session id, response id or user name")
     ordering = ("-pk",)
-    raw_id_fields = ("session",)
 
     @admin.display(description=_("user"))
     def person(self, turn: Turn) -> str:
@@ -215,7 +209,7 @@ class TurnAdmin(HistoryAdmin):
 
 @admin.register(SessionEvent)
 class SessionEventAdmin(HistoryAdmin):
-    list_display = ("name", "session_id", "person", "at_ms")
+    list_display = ("name", "person", "at_ms", "session_id")
     list_filter = ("name",)
     list_select_related = ("session__user",)
     search_fields = ("=session__id", "=name", "session__user__username")
@@ -231,8 +225,8 @@ class SessionEventAdmin(HistoryAdmin):
 @admin.register(UsageRecord)
 class UsageRecordAdmin(HistoryAdmin):
     list_display = (
-        *("reference", "meter", "session_id", "person", "created_at", "text_in", "audio_in", "cached_text"),
-        *("cached_audio", "text_out", "audio_out", "seconds"),
+        *("created_at", "person", "meter", "text_in", "audio_in", "cached_text", "cached_audio", "text_out"),
+        *("audio_out", "seconds", "reference", "session_id"),
     )
     list_filter = ("meter", "created_at")
     list_select_related = ("session__user",)

@@ -123,6 +123,11 @@ class TestContent:
         page = staff_with("view_conversation", "view_content")
         assert page.get(f"{list_url(Conversation)}{talk.pk}/change/").content.decode().count(SECRET) >= 2
 
+    def test_a_page_of_nothing_leads_back(self, operators: Client) -> None:
+        for model in (Conversation, RealtimeSession):
+            for nonsense in ("7", uuid4()):
+                assert operators.get(f"{list_url(model)}{nonsense}/change/")["Location"] == "/admin/"
+
     def test_search_does_not_reach_it(self, operators: Client, talk: Conversation) -> None:
         answer = operators.get(list_url(Conversation), {"q": "turnips"})
         assert str(talk.pk) not in answer.content.decode()
@@ -135,6 +140,7 @@ class TestContent:
         assert SECRET not in body
         assert session.auth_hash not in body
         assert "speech.started" in body
+        assert "Started at" in body
         assert "resp-1" in body
 
 

@@ -1,4 +1,4 @@
-"""`/health`: alive without a database or a login."""
+"""`/health`, alive without a database or a login, and the icon of the site."""
 
 import tomllib
 from datetime import UTC, datetime
@@ -31,3 +31,8 @@ def test_health_cannot_be_posted_to() -> None:
 def test_the_version_is_the_packages() -> None:
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
     assert voiceproject.__version__ == project["project"]["version"]
+
+
+def test_pages_without_an_icon_of_their_own_get_the_sites() -> None:
+    answer = Client().get("/favicon.ico")
+    assert (answer.status_code, answer["Location"]) == (302, "/static/icon.svg")

@@ -5,9 +5,11 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from voiceproject import account
 
+admin.site.site_header = admin.site.site_title = _("Voice chat administration")
 admin.site.unregister(User)
 
 

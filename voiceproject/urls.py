@@ -3,8 +3,11 @@
 from django.contrib import admin
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, JsonResponse
+from django.templatetags.static import static
 from django.urls import include, path, re_path
+from django.utils.functional import lazy
 from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import RedirectView
 
 from voiceproject import account_api, account_pages
 from voiceproject.health import health
@@ -20,6 +23,8 @@ def no_such_address(request: HttpRequest) -> JsonResponse:
 
 urlpatterns = [
     path("", include("conversations.urls")),
+    # Browsers ask for this on pages that name no icon of their own, as those of the admin.
+    path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("icon.svg"))),
     path("health", health, name="health"),
     path("health/", health),
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
