@@ -14,7 +14,7 @@ export function openMenu(button, entries) {
     item.addEventListener("click", () => (close(), action()));
     menu.append(item);
   }
-  document.body.append(menu);
+  (button.closest("aside") ?? document.body).append(menu);
   button.setAttribute("aria-expanded", "true");
   const at = button.getBoundingClientRect();
   menu.style.top = `${Math.min(at.bottom + 4, innerHeight - menu.offsetHeight - 8)}px`;

@@ -117,6 +117,7 @@ export class MessageList {
     const row = this.#rowOf(message);
     const done = FINAL.has(message.status);
     if (message.role === "assistant") this.#unwait();
+    if (!done && !message.text) return; // only told that it is under way
     if (row.dataset.rich && message.text === row.dataset.rich) return; // the stored form is shown already
     this.#textOf(row).textContent = message.text;
     row.dataset.status = done ? message.status : "partial";
