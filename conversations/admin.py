@@ -83,7 +83,7 @@ class MessageInline(admin.TabularInline):
 
 @admin.register(Conversation)
 class ConversationAdmin(admin.ModelAdmin):
-    list_display = ("id", "owner", "created_at", "updated_at", "archived_at", "deleted_at", "message_count")
+    list_display = ("updated_at", "owner", "message_count", "created_at", "archived_at", "deleted_at", "id")
     list_filter = (PresenceFilter, "created_at", "updated_at")
     list_select_related = ("owner",)
     list_per_page = 50

@@ -191,6 +191,14 @@ class TestHistory:
         for model in [*OURS, Message, UsedToken]:
             assert not model._default_manager.exists(), model
 
+    def test_a_conversation_goes_with_its_messages_while_its_sessions_stay(
+        self, operators: Client, talk: Conversation
+    ) -> None:
+        operators.post(f"{list_url(Conversation)}{talk.pk}/delete/", {"post": "yes"})
+        assert not Conversation.objects.exists()
+        assert not Message.objects.exists()
+        assert RealtimeSession.objects.get().conversation is None
+
     def test_it_goes_with_several_accounts(
         self, operators: Client, talk: Conversation, ada: User, bob: User
     ) -> None:
