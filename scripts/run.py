@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -162,10 +163,11 @@ async def until_ready(programs: list[Program], *ready: asyncio.Task[None]) -> No
     try:
         async with asyncio.timeout(START_DEADLINE_SEC):
             while waiting:
-                done, _ = await asyncio.wait({*waiting, *ends}, return_when=asyncio.FIRST_COMPLETED)
-                for task in done & ends.keys():
-                    raise CannotRun(ended_sentence(ends[task]))
-                waiting -= done
+                await asyncio.wait({*waiting, *ends}, return_when=asyncio.FIRST_COMPLETED)
+                for end, program in ends.items():
+                    if end.done():
+                        raise CannotRun(ended_sentence(program))
+                waiting = {task for task in waiting if not task.done()}
     except TimeoutError:
         raise CannotRun(
             f"The site did not answer within {START_DEADLINE_SEC:.0f} seconds; see the lines above."
@@ -223,12 +225,12 @@ async def run(port: int, upstream_port: int | None) -> None:
         ready: list[asyncio.Task[None]] = []
         if upstream_port is not None:
             # First, since it loads its models while the database is prepared.
-            command = ("-m", "realtime.local", "--host", HOST, "--port", str(upstream_port))
-            programs.append(await stack.enter_async_context(running("local", *command)))
+            local = ("-m", "realtime.local", "--host", HOST, "--port", str(upstream_port))
+            programs.append(await stack.enter_async_context(running("local", *local)))
             ready.append(asyncio.create_task(answers_tcp(upstream_port)))
         await asyncio.to_thread(prepare_database)
-        command = ("manage.py", "runserver", "--noreload", f"{HOST}:{port}")
-        programs.append(await stack.enter_async_context(running("site", *command)))
+        site = ("manage.py", "runserver", "--noreload", f"{HOST}:{port}")
+        programs.append(await stack.enter_async_context(running("site", *site)))
         ready.append(asyncio.create_task(answers_health(port)))
         await until_ready(programs, *ready)
         if upstream_port is None:
@@ -283,11 +285,10 @@ def main() -> int:
             )
         upstream_port = None
         if settings.REALTIME_BASE_URL == settings.LOCAL_REALTIME_URL:
-            usual = 8765
-            upstream_port = next_free_port(usual)
-            os.environ["REALTIME_BASE_URL"] = settings.LOCAL_REALTIME_URL.replace(
-                f":{usual}/", f":{upstream_port}/"
-            )
+            usual = urlsplit(settings.LOCAL_REALTIME_URL)
+            assert usual.port is not None
+            upstream_port = next_free_port(usual.port)
+            os.environ["REALTIME_BASE_URL"] = usual._replace(netloc=f"{HOST}:{upstream_port}").geturl()
         asyncio.run(run_until_stopped(settings.PORT, upstream_port))
     except Stopped:
         print("Stopped.")
