@@ -8,6 +8,7 @@ import http.client
 import json
 import logging
 import socket
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,26 +80,36 @@ class LlmResponder:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(queue.put_nowait, entry)
 
-        reading = loop.run_in_executor(None, self._read, connection, body, put)
+        # http.client gives the socket away with the answer, so it is remembered here.
+        sockets: list[socket.socket] = []
+        reader = threading.Thread(
+            target=self._read, args=(connection, body, put, sockets), name="chat endpoint", daemon=True
+        )
+        reader.start()
         try:
             while (entry := await queue.get()) is not None:
                 if isinstance(entry, Exception):
                     raise entry
                 yield entry
         finally:
-            if connection.sock is not None:
-                # The reader may be in the middle of a read: shutting down wakes it, closing alone would not.
+            # The thread may be in the middle of a read: shutting down wakes it, closing alone would not.
+            for open_socket in sockets:
                 with contextlib.suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
-            del reading
+                    open_socket.shutdown(socket.SHUT_RDWR)
 
     def _read(
-        self, connection: http.client.HTTPConnection, body: bytes, put: Callable[[Entry], None]
+        self,
+        connection: http.client.HTTPConnection,
+        body: bytes,
+        put: Callable[[Entry], None],
+        sockets: list[socket.socket],
     ) -> None:
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         try:
+            connection.connect()
+            sockets.append(connection.sock)
             connection.request("POST", self._path, body, headers)
             response = connection.getresponse()
             if response.status != 200:

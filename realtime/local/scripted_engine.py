@@ -65,6 +65,9 @@ class ScriptedEngine:
 
     async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
         turn = self._script.turn(request.turn_index)
+        if turn.heard_at == "before":
+            # The transcript of this turn was asked for in the same step and needs one turn of the loop.
+            await asyncio.sleep(0)
         if turn.delay_ms:
             await self._sleep(turn.delay_ms / 1000)
         for piece in self._pieces(turn, request):

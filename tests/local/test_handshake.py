@@ -59,7 +59,10 @@ async def test_another_path_is_not_found(upstream: LocalServer) -> None:
 
 
 async def test_more_sessions_than_allowed_are_refused_with_a_time_to_come_back() -> None:
-    async with LocalServer(LocalConfig(mode="scripted", port=0, max_sessions=1)) as upstream, Talker(upstream.url):
+    async with (
+        LocalServer(LocalConfig(mode="scripted", port=0, max_sessions=1)) as upstream,
+        Talker(upstream.url),
+    ):
         with pytest.raises(InvalidStatus) as refused:
             async with Talker(upstream.url):
                 pass

@@ -89,14 +89,17 @@ def _separated(name: str) -> str:
 
 def _call(said: str, tool: dict[str, Any], *, forced: bool) -> ToolCall:
     schema = tool.get("parameters") or {}
-    properties, required = schema.get("properties") or {}, schema.get("required") or []
+    declared, required = schema.get("properties") or {}, schema.get("required") or []
+    properties = {name: entry if isinstance(entry, dict) else {} for name, entry in declared.items()}
+    rest = said
+    for option in (str(option) for entry in properties.values() for option in entry.get("enum") or ()):
+        # "In Rome in celsius": what names a choice is no part of a place or a text.
+        rest = re.sub(rf"\s+(?:(?:in|as|with)\s+)?\b{re.escape(option)}\b,?", "", rest, flags=re.IGNORECASE)
     arguments: dict[str, Any] = {}
     numbers = numbers_in(said)
     missing = None
     for name, property in properties.items():
-        value = _argument(
-            said, name, property if isinstance(property, dict) else {}, numbers, _separated(tool["name"])
-        )
+        value = _argument(said, rest, name, property, numbers)
         if value is None and name in required:
             if forced:
                 value = _blank(property, said)
@@ -107,7 +110,8 @@ def _call(said: str, tool: dict[str, Any], *, forced: bool) -> ToolCall:
     return ToolCall(tool["name"], arguments, missing)
 
 
-def _argument(said: str, name: str, property: dict[str, Any], numbers: list[Any], tool_words: str) -> Any:
+def _argument(said: str, rest: str, name: str, property: dict[str, Any], numbers: list[Any]) -> Any:
+    """A value for one property, or None. `rest` is what was said without the choices that were named."""
     kind = property.get("type", "string")
     kind = next((entry for entry in kind if entry != "null"), "string") if isinstance(kind, list) else kind
     if options := property.get("enum"):
@@ -123,10 +127,10 @@ def _argument(said: str, name: str, property: dict[str, Any], numbers: list[Any]
     if kind == "array" and (property.get("items") or {}).get("type") in ("number", "integer"):
         values, numbers[:] = list(numbers), []
         return [int(value) if value.denominator == 1 else float(value) for value in values] or None
-    return _phrase(said, name, tool_words) if kind == "string" else None
+    return _phrase(rest, name) if kind == "string" else None
 
 
-def _phrase(said: str, name: str, tool_words: str) -> str | None:
+def _phrase(said: str, name: str) -> str | None:
     """The words that stand for a text argument: what follows a preposition, or the rest of the sentence."""
     text = said.strip(" .?!")
     if any(place in name.lower() for place in _PLACES):
@@ -155,12 +159,13 @@ def _phrase(said: str, name: str, tool_words: str) -> str | None:
     return match[1] if match else None
 
 
-def _blank(property: Any, said: str) -> Any:
+def _blank(property: dict[str, Any], said: str) -> Any:
     """What a demanded call gets for a required argument that nobody said."""
-    kind = property.get("type") if isinstance(property, dict) else None
-    if isinstance(property, dict) and property.get("enum"):
+    if property.get("enum"):
         return property["enum"][0]
-    return {"integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}.get(kind or "", said)
+    kind = property.get("type")
+    blanks = {"integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
+    return blanks.get(kind, said) if isinstance(kind, str) else said
 
 
 def _mentions(said: str, option: str) -> bool:
