@@ -1,4 +1,4 @@
-"""PCM16 little-endian mono at 24 kHz: units and base64. No queues, no resampling: the browser and the upstream agree on the format."""
+"""PCM16 little-endian mono at 24 kHz: units and base64. No queues and no resampling: both sides use this format."""
 
 import binascii
 

@@ -1,4 +1,4 @@
-"""System checks of the relay's settings, `realtime.E001` and on. Numbers and words are checked as they are read (`voiceproject.E001`)."""
+"""System checks of the relay's settings, `realtime.E001` and on. Numbers are checked as they are read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def check_base_url(app_configs, **kwargs) -> list[CheckMessage]:
             )
         ]
     if parts.scheme == "ws" and host not in LOOPBACK_HOSTS:
-        return [Error("REALTIME_BASE_URL must use wss:// unless the host is this machine.", id="realtime.E002")]
+        return [
+            Error("REALTIME_BASE_URL must use wss:// unless the host is this machine.", id="realtime.E002")
+        ]
     if parts.username or parts.password or parts.query or parts.fragment:
         return [
             Error(
@@ -70,9 +72,16 @@ def check_origins(app_configs, **kwargs) -> list[CheckMessage]:
     wrong = []
     for origin in settings.ALLOWED_ORIGINS:
         parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or origin != f"{parts.scheme}://{parts.netloc}"
+        ):
             wrong.append(origin)
     return [
-        Error(f"ALLOWED_ORIGINS must hold origins such as https://voice.example.org; {origin!r} is not one.", id="realtime.E007")
+        Error(
+            f"ALLOWED_ORIGINS must hold origins such as https://voice.example.org; {origin!r} is not one.",
+            id="realtime.E007",
+        )
         for origin in wrong
     ]

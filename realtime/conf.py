@@ -68,7 +68,7 @@ class RelayConfig:
 
     @property
     def engine(self) -> str:
-        """"openai", "local" or "other": what the admin filters by."""
+        """ "openai", "local" or "other": what the admin filters by."""
         if self.is_local:
             return "local"
         return "openai" if urlsplit(self.upstream_url).hostname == "api.openai.com" else "other"

@@ -23,7 +23,7 @@ from realtime.switchboard import WORKER, get_switchboard
 
 logger = logging.getLogger("realtime.consumer")
 PROTOCOL = "voice.v1"
-TOKEN_PREFIX = "t."
+TOKEN_PREFIX = "t."  # noqa: S105 - not a secret: what marks one
 HELLO_TIMEOUT_S = 10
 SEND_TIMEOUT_S = 15
 CLOSE_TIMEOUT_S = 5

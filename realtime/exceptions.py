@@ -83,13 +83,15 @@ class UpstreamRefused(UpstreamError):
         self.retry_after_s = retry_after_s
         if status in (401, 403):
             self.code, self.retryable = "upstream.auth", False
-            self.sentence = "Voice is not available right now: the service refused the site's key. The administrator can fix this."
+            self.sentence = "Voice is not available right now: the service refused the site's key. Tell the administrator."
         elif status == 429:
             self.code, self.close_code = "upstream.rate_limited", 4429
             self.sentence = "The voice service is busy. Wait a moment, then start again."
         elif 300 <= status < 500:
             self.code, self.retryable = "upstream.config", False
-            self.sentence = "Voice is not available right now: the service does not know the configured model or address."
+            self.sentence = (
+                "Voice is not available right now: the service does not know the configured model or address."
+            )
 
 
 class UpstreamUnreachable(UpstreamError):

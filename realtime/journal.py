@@ -1,4 +1,4 @@
-"""The journal: the only way from a live session to the database. A bounded queue, one thread, batches, and a spill file.
+"""The journal: the only way from a live session to the database. A bounded queue, one thread, batches, a spill file.
 
 A record is committed first and reported as saved after. When the database refuses, records wait; when too many wait
 or the process ends, they go to the spill file (one JSON line each, fsynced), which is replayed at the next start.

@@ -1,4 +1,4 @@
-"""The marks of an answered turn, from the end of speech to the first sample heard. Pure; times in ms since the session began."""
+"""The marks of an answered turn, from the end of speech to the first sample heard. Pure; ms since the session began."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""What is kept of voice and text sessions: the session, its used tokens, turns, events and usage. No content of talks."""
+"""What is kept of sessions: the session itself, used tokens, turns, events and usage. No content of talks."""
 
-import uuid
 from datetime import datetime
 from typing import Self
 
@@ -27,9 +26,15 @@ class RealtimeSession(models.Model):
         TEXT = "text", _("text")
 
     id = models.UUIDField(primary_key=True, editable=False)  # chosen when the token is minted
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="realtime_sessions")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="realtime_sessions"
+    )
     conversation = models.ForeignKey(
-        "conversations.Conversation", on_delete=models.SET_NULL, null=True, blank=True, related_name="realtime_sessions"
+        "conversations.Conversation",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="realtime_sessions",
     )
     modality = models.CharField(max_length=8, choices=Modality.choices)
     engine = models.CharField(max_length=16)  # "openai", "local" or "other", from the upstream's host
@@ -40,7 +45,9 @@ class RealtimeSession(models.Model):
     end_reason = models.CharField(max_length=40, blank=True, db_index=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=80, blank=True)
-    auth_hash = models.CharField(max_length=64, blank=True)  # of the login that minted it; a new password ends it
+    auth_hash = models.CharField(
+        max_length=64, blank=True
+    )  # of the login that minted it; a new password ends it
     turns = models.PositiveIntegerField(default=0)
     interruptions = models.PositiveIntegerField(default=0)
     reconnects_browser = models.PositiveIntegerField(default=0)
@@ -56,7 +63,10 @@ class RealtimeSession(models.Model):
     class Meta:
         verbose_name = _("session")
         verbose_name_plural = _("sessions")
-        indexes = [models.Index(fields=["user", "-started_at"]), models.Index(fields=["ended_at", "lease_until"])]
+        indexes = [
+            models.Index(fields=["user", "-started_at"]),
+            models.Index(fields=["ended_at", "lease_until"]),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)
@@ -89,7 +99,9 @@ class Turn(models.Model):
     generated_ms = models.IntegerField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["session", "response_id"], name="one_turn_per_response")]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "response_id"], name="one_turn_per_response")
+        ]
 
     def __str__(self) -> str:
         return f"{self.session_id}/{self.response_id}"
@@ -127,7 +139,9 @@ class UsageRecord(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["session", "meter", "reference"], name="one_usage_row_per_reference")
+            models.UniqueConstraint(
+                fields=["session", "meter", "reference"], name="one_usage_row_per_reference"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """Speech on its way to the page: produced, sent and heard samples per item, the window, truncation points, replay.
 
-Pure bookkeeping and bytes; no sockets. All counts are samples at 24 kHz of one item. Invariant: heard <= sent <= produced.
+Pure bookkeeping and bytes; no sockets. Counts are samples at 24 kHz of one item, and heard <= sent <= produced.
 """
 
 from __future__ import annotations

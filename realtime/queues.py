@@ -1,4 +1,4 @@
-"""Bounded queues and budgets of a session: what waits on the way up, what waits for the page, how fast a page may talk. Pure.
+"""Bounded queues and budgets of a session: what waits for upstream and page, how fast a page may talk. Pure.
 
 Bounds: microphone audio waiting for the upstream `max_audio_bytes` (oldest dropped and counted; control never);
 messages waiting for the page are bounded by the playout window and by `Outbox.max_bytes`.
@@ -16,7 +16,7 @@ from realtime.upstream_events import append_json
 
 
 class Uplink:
-    """What waits for the upstream socket, as texts. Audio is dropped oldest first; control keeps its place or overtakes."""
+    """What waits for the upstream socket. Audio is dropped oldest first; control keeps its place or overtakes."""
 
     def __init__(self, max_audio_bytes: int) -> None:
         self.max_audio_bytes = max_audio_bytes

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from realtime import upstream_events
 from realtime.audio import BYTES_PER_MS
+from realtime.breaker import Breaker
 from realtime.conf import RelayConfig
 from realtime.effects import (
     CloseBrowser,
@@ -80,6 +81,7 @@ class Relay:
         conversation_id: UUID | None,
         user_id: int,
         dial: Dial = open_upstream,
+        breaker: Breaker | None = None,
     ) -> None:
         self.session = session
         self.journal = journal
@@ -87,6 +89,7 @@ class Relay:
         self.conversation_id = conversation_id
         self.user_id = user_id
         self.dial = dial
+        self.breaker = breaker or Breaker()
         self.link: BrowserLink | None = None
         self.uplink = Uplink(MAX_UPLINK_AUDIO_BYTES)
         self.finished = asyncio.Event()
@@ -104,7 +107,7 @@ class Relay:
         """Milliseconds since the session began, by the monotonic clock."""
         return int((self._loop.time() - self._started_s) * 1000)
 
-    # ---- the page's side, called by the consumer through the switchboard; none of these waits --------------------------
+    # ---- the page's side, called by the consumer through the switchboard; none of these waits ------------
 
     def attach(self, link: BrowserLink, hello: dict[str, Any]) -> None:
         """A connection of the page takes the session; an earlier one is superseded."""
@@ -135,7 +138,7 @@ class Relay:
         """The process is going down."""
         self.perform(self.session.drain(self.now_ms()))
 
-    # ---- effects -----------------------------------------------------------------------------------------------------
+    # ---- effects -----------------------------------------------------------------------------------------
 
     def perform(self, effects: list[Effect]) -> None:
         """Do what the session asks; never waits."""
@@ -195,7 +198,7 @@ class Relay:
     def _saved(self, item_id: str, message_id: str) -> None:
         self.perform(self.session.saved(item_id, message_id, self.now_ms()))
 
-    # ---- tasks -------------------------------------------------------------------------------------------------------
+    # ---- tasks -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Live until the session ends. Whatever breaks ends the session; nothing is left open."""
@@ -221,7 +224,9 @@ class Relay:
         while True:
             deadline = self._armed_ms = self.session.deadline_ms()
             try:
-                async with asyncio.timeout(None if deadline is None else max(0, deadline - self.now_ms()) / 1000):
+                async with asyncio.timeout(
+                    None if deadline is None else max(0, deadline - self.now_ms()) / 1000
+                ):
                     await self._rearm.wait()
             except TimeoutError:
                 pass
@@ -239,15 +244,25 @@ class Relay:
                 await asyncio.sleep(self._dial_after_ms / 1000)
             self._hang_up.clear()
             self.uplink.clear()
-            error: UpstreamError
-            try:
-                async with self.dial(self.session.config) as link:
-                    self.perform(self.session.upstream_opened(self.now_ms()))
-                    error = await self._exchange(link)
-            except UpstreamError as refused:
-                error = refused
+            error = self.breaker.refuses(self._loop.time())
+            if error is None:
+                error = await self._connect_once()
             if not self._hang_up.is_set():
                 self.perform(self.session.upstream_closed(error, self.now_ms()))
+
+    async def _connect_once(self) -> UpstreamError:
+        """One connection from dial to end; returns why it ended."""
+        opened = False
+        try:
+            async with self.dial(self.session.config) as link:
+                opened = True
+                self.breaker.succeeded()
+                self.perform(self.session.upstream_opened(self.now_ms()))
+                return await self._exchange(link)
+        except UpstreamError as error:
+            if not opened:
+                self.breaker.failed(error, self._loop.time())
+            return error
 
     async def _exchange(self, link: UpstreamLink) -> UpstreamError:
         """Read and write until the connection ends or is to be hung up; returns why."""

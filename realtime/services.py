@@ -1,4 +1,4 @@
-"""The writes of the relay's own rows: mint and redeem tokens, open and close sessions, leases, and what the journal keeps."""
+"""The writes of the relay's own rows: minting and redeeming tokens, leases, ends, and what the journal keeps."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Opening:
     config: RelayConfig
 
 
-# ---- mint ----------------------------------------------------------------------------------------------------------
+# ---- mint -----------------------------------------------------------------------------------------------
 
 
 def mint(
@@ -67,7 +67,11 @@ def mint(
     if not settings.REALTIME_ENABLED:
         raise Refused(503, "voice.disabled", "Voice is switched off on this site.")
     if not configured():
-        raise Refused(503, "voice.not_configured", "Voice is not set up on this site yet. The administrator can fix this.")
+        raise Refused(
+            503,
+            "voice.not_configured",
+            "Voice is not set up on this site yet. The administrator can fix this.",
+        )
     resumed = _resumable(user, resume_session_id)
     if resumed is not None:
         session_id, modality = resumed.id, resumed.modality
@@ -119,7 +123,9 @@ def _resumable(user: Any, session_id: UUID | None) -> RealtimeSession | None:
     return session if session is not None and session.conversation is not None else None
 
 
-def _conversation_for(user: Any, conversation_id: UUID | None, resume_session_id: UUID | None) -> Conversation:
+def _conversation_for(
+    user: Any, conversation_id: UUID | None, resume_session_id: UUID | None
+) -> Conversation:
     mine = Conversation.objects.owned_by(user)
     if conversation_id is not None:
         conversation = mine.filter(pk=conversation_id).first()
@@ -138,7 +144,10 @@ def _check_limits(user: Any, conversation: Conversation, modality: str) -> None:
     if modality != RealtimeSession.Modality.VOICE:
         return
     live = RealtimeSession.objects.active().filter(modality=modality, lease_until__gte=timezone.now())
-    if live.filter(user=user).exclude(conversation=conversation).count() >= settings.REALTIME_MAX_SESSIONS_PER_USER:
+    if (
+        live.filter(user=user).exclude(conversation=conversation).count()
+        >= settings.REALTIME_MAX_SESSIONS_PER_USER
+    ):
         raise Refused(
             429,
             "limit.sessions",
@@ -146,7 +155,9 @@ def _check_limits(user: Any, conversation: Conversation, modality: str) -> None:
             retry_after_s=LEASE.total_seconds(),
         )
     if live.count() >= settings.REALTIME_MAX_SESSIONS:
-        raise Refused(503, "busy.global", "All voice lines are in use. Try again in a minute.", retry_after_s=60)
+        raise Refused(
+            503, "busy.global", "All voice lines are in use. Try again in a minute.", retry_after_s=60
+        )
 
 
 def config_for(
@@ -167,7 +178,7 @@ def config_for(
     )
 
 
-# ---- redeem --------------------------------------------------------------------------------------------------------
+# ---- redeem ---------------------------------------------------------------------------------------------
 
 
 def redeem(*, token_text: str, origin: str, worker: str, user_agent: str = "") -> Opening:
@@ -188,7 +199,9 @@ def redeem(*, token_text: str, origin: str, worker: str, user_agent: str = "") -
         with transaction.atomic():
             UsedToken.objects.create(jti=token.jti, session_id=token.session_uuid)
             if token.resume:
-                return Opening(token.session_uuid, conversation.pk, user.pk, True, config_for(user, token.modality))
+                return Opening(
+                    token.session_uuid, conversation.pk, user.pk, True, config_for(user, token.modality)
+                )
             history = history_seeds(conversation)
             first_position = conversations.begin_stretch(conversation=conversation)
             config = config_for(user, token.modality, history=history, first_position=first_position)
@@ -226,7 +239,7 @@ def history_seeds(conversation: Conversation) -> tuple[Seed, ...]:
     return tuple(reversed(seeds))
 
 
-# ---- leases --------------------------------------------------------------------------------------------------------
+# ---- leases ---------------------------------------------------------------------------------------------
 
 
 def renew_leases(session_ids: Iterable[UUID]) -> dict[UUID, str]:
@@ -258,21 +271,23 @@ def reap_lost_sessions() -> int:
 def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) -> None:
     """Store the end of a session; the first reason stays."""
     RealtimeSession.objects.filter(pk=session_id).update(**counters)
-    RealtimeSession.objects.active().filter(pk=session_id).update(ended_at=timezone.now(), end_reason=reason[:40])
+    RealtimeSession.objects.active().filter(pk=session_id).update(
+        ended_at=timezone.now(), end_reason=reason[:40]
+    )
 
 
-# ---- what the journal keeps ------------------------------------------------------------------------------------------
+# ---- what the journal keeps -----------------------------------------------------------------------------
 
 
 def write_entries(entries: list[Entry]) -> list[str | None]:
     """Store a batch of the journal; returns the message id of each message record, None for the others."""
     known = set(
-        RealtimeSession.objects.filter(pk__in={entry.session_id for entry in entries}).values_list("pk", flat=True)
+        RealtimeSession.objects.filter(pk__in={entry.session_id for entry in entries}).values_list(
+            "pk", flat=True
+        )
     )
     events: list[SessionEvent] = []
-    ids: list[str | None] = []
-    for entry in entries:
-        ids.append(_write_entry(entry, events) if entry.session_id in known else None)
+    ids = [_write_entry(entry, events) if entry.session_id in known else None for entry in entries]
     SessionEvent.objects.bulk_create(events)
     return ids
 

@@ -1,4 +1,4 @@
-"""The state machine of a session: events in from the page and the upstream, effects out. Pure; time (ms since it began) is an argument.
+"""The state machine of a session: events of the page and the upstream in, effects out. Pure; time is an argument.
 
 It owns connections, configuration, limits and deadlines; the talk itself is in `turns.py`. Every public verb returns
 the effects for the relay to perform, in order. `deadline_ms()` says when `tick()` must be called next.
@@ -43,6 +43,7 @@ ACK_EVERY_SAMPLES = 12_000
 IDLE_WARNING_MS = 30_000
 LIMIT_WARNING_MS = 60_000
 MAX_DROPPED_MS = 10_000  # microphone audio faster than real time for this long ends the connection
+QUIET_AUDIO_MS = 1_000  # kept while nobody speaks: the onset of a word that was not recognised as speech yet
 MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
 MALFORMED_WINDOW_MS = 10_000
 MAX_RETRY_AFTER_S = 10.0
@@ -92,6 +93,8 @@ class Session:
         self.acked_samples = 0
         self.pending_audio: deque[bytes] = deque()
         self.pending_bytes = 0
+        self.unsettled_audio: deque[bytes] = deque()  # sent, but not committed yet
+        self.unsettled_bytes = 0
         self.pending_commit = False  # push-to-talk was released before the upstream was ready
         self.dropped_bytes = 0
         self.told_dropped_ms = 0
@@ -113,7 +116,7 @@ class Session:
         self.draining = False
         self.end_reason = ""
 
-    # ---- the page ----------------------------------------------------------------------------------------------------
+    # ---- the page ----------------------------------------------------------------------------------------
 
     def attach(self, hello: dict[str, Any], now_ms: int) -> list[Effect]:
         """A connection of the page said `hello`: the first one, or one that takes up a dropped session."""
@@ -197,6 +200,7 @@ class Session:
                 raise TooFast("audio")
         elif self.phase == READY:
             self.out.append(SendUpstreamAudio(pcm, keep))
+            self._remember_audio(pcm)
         else:
             self._hold_audio(pcm)
         if self.uplink_samples - self.acked_samples >= ACK_EVERY_SAMPLES:
@@ -204,6 +208,18 @@ class Session:
         effects = list(self.out)
         self.out.clear()
         return effects
+
+    def _remember_audio(self, pcm: bytes) -> None:
+        """Keep what the upstream has not made an item of yet: should it be lost, the next one hears it again."""
+        self.unsettled_audio.append(pcm)
+        self.unsettled_bytes += len(pcm)
+        bound_ms = self.config.uplink_pending_ms if self.turns.speaking_item else QUIET_AUDIO_MS
+        while self.unsettled_bytes > bound_ms * BYTES_PER_MS:
+            self.unsettled_bytes -= len(self.unsettled_audio.popleft())
+
+    def _forget_audio(self) -> None:
+        self.unsettled_audio.clear()
+        self.unsettled_bytes = 0
 
     def _hold_audio(self, pcm: bytes) -> None:
         """Audio for an upstream that is not ready yet: kept within a bound, the oldest goes first."""
@@ -313,7 +329,7 @@ class Session:
     def _change(self, event: dict[str, Any]) -> None:
         self.out.append(SendUpstream(event))
 
-    # ---- the upstream ------------------------------------------------------------------------------------------------
+    # ---- the upstream ------------------------------------------------------------------------------------
 
     def _dial(self, after_ms: int) -> None:
         self.phase = CONNECTING if self.phase == NEW else LOST
@@ -374,7 +390,9 @@ class Session:
         self._arm("rotate", self.config.rotate_after_ms)
         self._event("upstream.ready")
         while self.pending_audio:
-            self.out.append(SendUpstreamAudio(self.pending_audio.popleft(), keep=True))
+            pcm = self.pending_audio.popleft()
+            self.out.append(SendUpstreamAudio(pcm, keep=True))
+            self._remember_audio(pcm)
         self.pending_bytes = 0
         if self.pending_commit:
             self.pending_commit = False
@@ -408,7 +426,7 @@ class Session:
         "error": _on_error,
         "input_audio_buffer.speech_started": lambda s, e: s._person_active(s.turns.on_speech_started, e),
         "input_audio_buffer.speech_stopped": lambda s, e: s._person_active(s.turns.on_speech_stopped, e),
-        "input_audio_buffer.committed": lambda s, e: s.turns.on_committed(e, s.now_ms),
+        "input_audio_buffer.committed": lambda s, e: s._committed(e),
         "conversation.item.input_audio_transcription.delta": lambda s, e: s.turns.on_input_transcript_delta(
             e, s.now_ms
         ),
@@ -433,6 +451,10 @@ class Session:
     def _person_active(self, handler: Any, event: dict[str, Any]) -> None:
         handler(event, self.now_ms)
         self._touch()
+
+    def _committed(self, event: dict[str, Any]) -> None:
+        self.turns.on_committed(event, self.now_ms)
+        self._forget_audio()
 
     def _answer_began(self, event: dict[str, Any]) -> None:
         self.turns.on_response_created(event, self.now_ms)
@@ -459,6 +481,9 @@ class Session:
         """Dial again with backoff and full jitter, or give up."""
         was_ready = self.phase == READY
         self.turns.upstream_lost(self.now_ms)
+        self.pending_audio.extendleft(reversed(self.unsettled_audio))
+        self.pending_bytes += self.unsettled_bytes
+        self._forget_audio()
         self._disarm("configure", "rotate", "stuck")
         self.out.append(CloseUpstream())
         self._event("upstream.lost", code=error.code)
@@ -504,7 +529,7 @@ class Session:
         )
         self._end(error.code.replace(".", "_"), error.close_code)
 
-    # ---- tools and the journal -----------------------------------------------------------------------------------------
+    # ---- tools and the journal ---------------------------------------------------------------------------
 
     def tool_result(self, name: str, call_id: str, output: str, ok: bool, now_ms: int) -> list[Effect]:
         """A server-side function returned."""
@@ -520,7 +545,7 @@ class Session:
             self.turns.saved(item_id, message_id)
         return self._flush()
 
-    # ---- ends ----------------------------------------------------------------------------------------------------------
+    # ---- ends --------------------------------------------------------------------------------------------
 
     def end(self, reason: str, now_ms: int) -> list[Effect]:
         """End from outside: superseded, revoked, draining, internal."""
@@ -576,7 +601,7 @@ class Session:
             "first_audio_ms": self.turns.first_audio_ms,
         }
 
-    # ---- time ----------------------------------------------------------------------------------------------------------
+    # ---- time --------------------------------------------------------------------------------------------
 
     def deadline_ms(self) -> int | None:
         """When `tick` must be called at the latest; None when nothing is waited for."""
@@ -645,7 +670,7 @@ class Session:
         for name in names:
             self.deadlines.pop(name, None)
 
-    # ---- what the page is told -------------------------------------------------------------------------------------------
+    # ---- what the page is told ---------------------------------------------------------------------------
 
     def _state(self) -> str:
         if self.phase in (NEW, CONNECTING) or (self.phase == CONFIGURING and not self.upstream_reconnects):

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from realtime import services
+from realtime.breaker import Breaker
 from realtime.exceptions import Refused
 from realtime.journal import Journal
 from realtime.relay import BrowserLink, Dial, Relay
@@ -34,6 +35,7 @@ class Switchboard:
     def __init__(self, journal: Journal, *, dial: Dial = open_upstream) -> None:
         self.journal = journal
         self.dial = dial
+        self.breaker = Breaker()
         self.relays: dict[UUID, Relay] = {}
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,12 +58,13 @@ class Switchboard:
             if other.conversation_id == opening.conversation_id:
                 other.end("superseded")  # one live session per conversation: the newest
         relay = Relay(
-            Session(opening.config, random.Random(), str(opening.session_id)),
+            Session(opening.config, random.SystemRandom(), str(opening.session_id)),
             self.journal,
             session_id=opening.session_id,
             conversation_id=opening.conversation_id,
             user_id=opening.user_id,
             dial=self.dial,
+            breaker=self.breaker,
         )
         self.relays[opening.session_id] = relay
         self._own(self._live(relay), f"relay {opening.session_id}")
@@ -82,7 +85,7 @@ class Switchboard:
             self.relays.pop(relay.session_id, None)
 
     async def _keep_house(self) -> None:
-        """While sessions live: renew their leases, end those whose rights are gone, end rows that a crash left behind."""
+        """While sessions live: renew leases, end sessions whose rights are gone and rows that a crash left behind."""
         while self.relays:
             await asyncio.sleep(RENEW_EVERY_S)
             try:

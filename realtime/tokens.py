@@ -1,4 +1,4 @@
-"""Session tokens: signed, short-lived, bound to session, user, conversation and origin. Single use is the database's part.
+"""Session tokens: signed, short, bound to session, person, conversation, origin. Single use is up to the database.
 
 The text fits a WebSocket subprotocol: letters, digits, `-`, `_` and dots only.
 """
@@ -51,7 +51,11 @@ def new_jti() -> str:
 
 def encode(token: SessionToken) -> str:
     """The signed text."""
-    body = base64.urlsafe_b64encode(json.dumps(asdict(token), separators=(",", ":")).encode()).rstrip(b"=").decode()
+    body = (
+        base64.urlsafe_b64encode(json.dumps(asdict(token), separators=(",", ":")).encode())
+        .rstrip(b"=")
+        .decode()
+    )
     return signing.Signer(salt=SALT, sep=".").sign(body)
 
 

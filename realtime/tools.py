@@ -58,7 +58,9 @@ TOOLS = {
             "The current date, weekday and time. Call it whenever the answer depends on them.",
             {
                 "type": "object",
-                "properties": {"time_zone": {"type": "string", "description": "IANA name, such as Europe/Berlin"}},
+                "properties": {
+                    "time_zone": {"type": "string", "description": "IANA name, such as Europe/Berlin"}
+                },
                 "required": [],
             },
             current_time,
@@ -73,7 +75,7 @@ def definitions() -> tuple[dict[str, Any], ...]:
 
 
 async def run_tool(name: str, arguments: str, *, user_id: int) -> tuple[str, bool]:
-    """Call a tool. Returns its output as JSON text and whether it worked; a failure is an output too, so the talk goes on."""
+    """Call a tool. Returns its output as JSON text and whether it worked; a failure is an output too."""
     tool = TOOLS.get(name)
     if tool is None:
         return json.dumps({"error": "There is no such function."}), False

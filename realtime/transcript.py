@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from realtime.conf import Seed
 from realtime.effects import RecordMessage
 
-PENDING, COMPLETED, INTERRUPTED, FAILED, UNANSWERED = "pending", "completed", "interrupted", "failed", "unanswered"
+PENDING, COMPLETED, INTERRUPTED, FAILED, UNANSWERED = (
+    "pending",
+    "completed",
+    "interrupted",
+    "failed",
+    "unanswered",
+)
 
 
 @dataclass(slots=True)

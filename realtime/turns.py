@@ -1,4 +1,4 @@
-"""The talk inside a session: who speaks, what is answered, what was heard. Pure: events in, effects appended, time as an argument.
+"""The talk inside a session: who speaks, what is answered, what was heard. Pure; time is an argument.
 
 `session.py` owns the connections and deadlines around it. Order and fields of the events follow the provider's
 published event reference; what differs in recordings is said where it matters.
@@ -37,6 +37,7 @@ class Turns:
         self.turn_detection = config.turn_detection
         self.interruptible = config.interruptible
         self.speaking_item: str | None = None  # the person's speech that is under way
+        self.speech_began_ms = 0  # on the upstream's own count of the audio
         self.marks: dict[str, TurnMarks] = {}  # by response
         self.input_ended_ms: int | None = None
         self.cut: set[str] = set()  # items whose late events are dropped
@@ -53,7 +54,7 @@ class Turns:
         self.fatal_code: str | None = None
         self.cuts = 0
 
-    # ---- what the person does --------------------------------------------------------------------------------------
+    # ---- what the person does ----------------------------------------------------------------------------
 
     def typed(
         self, text: str, client_id: str, now_ms: int, *, upstream_open: bool, upstream_ready: bool
@@ -173,12 +174,13 @@ class Turns:
             marks.heard_ms, marks.generated_ms = heard_ms, generated_ms
             self.out.append(marks.record())
 
-    # ---- what the upstream says: the person's side -------------------------------------------------------------------
+    # ---- what the upstream says: the person's side -------------------------------------------------------
 
     def on_speech_started(self, event: dict[str, Any], now_ms: int) -> None:
         """The person began to speak: barge-in when that is allowed."""
         item = self._open_user(up.id_of(event, "item_id"), now_ms)
         self.speaking_item = item.item_id
+        self.speech_began_ms = up.count_of(event, "audio_start_ms")
         self.out.append(
             SendBrowser(
                 message(
@@ -196,6 +198,8 @@ class Turns:
         self.input_ended_ms = now_ms
         if self.speaking_item == item_id:
             self.speaking_item = None
+            length_ms = up.count_of(event, "audio_end_ms") - self.speech_began_ms
+            self.transcript.items[item_id].generated_ms = length_ms if length_ms > 0 else None
         self.out.append(SendBrowser(message("speech.stopped", item_id=item_id, at_ms=now_ms)))
 
     def on_committed(self, event: dict[str, Any], now_ms: int) -> None:
@@ -232,7 +236,7 @@ class Turns:
         item.changed_ms = now_ms
         self._keep_and_show(item)
 
-    # ---- what the upstream says: answers -----------------------------------------------------------------------------
+    # ---- what the upstream says: answers -----------------------------------------------------------------
 
     def on_response_created(self, event: dict[str, Any], now_ms: int) -> None:
         """An answer begins."""
@@ -394,7 +398,7 @@ class Turns:
                     self.out.append(self.transcript.record(item))
                 break
 
-    # ---- tools -------------------------------------------------------------------------------------------------------
+    # ---- tools -------------------------------------------------------------------------------------------
 
     def _run_tool(self, call: dict[str, Any]) -> None:
         name, call_id = up.id_of(call, "name"), up.id_of(call, "call_id")
@@ -415,7 +419,7 @@ class Turns:
             if self.tool_rounds <= MAX_TOOL_ROUNDS:
                 self.out += self.gate.want(now_ms)
 
-    # ---- around the upstream's life ------------------------------------------------------------------------------------
+    # ---- around the upstream's life ----------------------------------------------------------------------
 
     def upstream_lost(self, now_ms: int) -> None:
         """The upstream is gone: what it was making stays as it is, what it did not understand is marked so."""
@@ -424,7 +428,10 @@ class Turns:
             self.playout.finish(item.item_id)
             if item.status != PENDING:
                 continue
-            if item.response_id == self.gate.active_id and item.text:
+            if item.item_id == self.speaking_item or (item.role == "assistant" and not item.text):
+                self._discard(item)  # heard again by the next upstream, or asked for again
+                continue
+            if item.response_id == self.gate.active_id:
                 produced_nothing = False
             item.status = INTERRUPTED if item.text else FAILED
             item.changed_ms = now_ms
@@ -434,6 +441,13 @@ class Turns:
         self.gate.wanted = self.gate.wanted or produced_nothing
         self.gate.reset()
         self.out += self.playout.due()
+
+    def _discard(self, item: Item) -> None:
+        """Of this item nothing came: it is not kept, and the page takes its place away."""
+        shown = item.shown
+        self.transcript.discard(item.item_id)
+        if shown:
+            self.out.append(SendBrowser(self._done_message(item, "discarded")))
 
     def finish(self, now_ms: int) -> None:
         """The session ends: settle what was heard, and mark what was never answered."""
@@ -468,7 +482,7 @@ class Turns:
                 if item.message_id:
                     self.out.append(SendBrowser(self.saved_message(item)))
 
-    # ---- showing and keeping --------------------------------------------------------------------------------------------
+    # ---- showing and keeping -----------------------------------------------------------------------------
 
     def saved(self, item_id: str, message_id: str) -> None:
         """The journal has stored the item: tell the page."""
@@ -503,18 +517,17 @@ class Turns:
 
     def _show_done(self, item: Item) -> None:
         item.shown = True
-        self.out.append(
-            SendBrowser(
-                message(
-                    "transcript.done",
-                    item_id=item.item_id,
-                    role=item.role,
-                    text=item.text,
-                    after=self.transcript.after(item),
-                    status=item.status,
-                    client_id=item.client_id,
-                )
-            )
+        self.out.append(SendBrowser(self._done_message(item, item.status)))
+
+    def _done_message(self, item: Item, status: str) -> dict[str, Any]:
+        return message(
+            "transcript.done",
+            item_id=item.item_id,
+            role=item.role,
+            text=item.text,
+            after=self.transcript.after(item),
+            status=status,
+            client_id=item.client_id,
         )
 
     def _keep_and_show(self, item: Item) -> None:

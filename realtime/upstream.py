@@ -1,4 +1,4 @@
-"""The provider's door: opens the Realtime socket, sends and receives texts, translates errors. No protocol knowledge."""
+"""The provider's door: opens the Realtime socket, sends and receives texts, translates errors. Knows no events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from realtime.conf import LOOPBACK_HOSTS, RelayConfig
-from realtime.exceptions import UpstreamError, UpstreamLost, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
+from realtime.exceptions import (
+    UpstreamError,
+    UpstreamLost,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 
 OPEN_TIMEOUT_S = 8
 CLOSE_TIMEOUT_S = 2
@@ -101,7 +107,9 @@ def translate(error: Exception) -> UpstreamError:
     if isinstance(error, UpstreamError):
         return error
     if isinstance(error, InvalidStatus):
-        return UpstreamRefused(error.response.status_code, retry_after_s(error.response.headers.get("Retry-After")))
+        return UpstreamRefused(
+            error.response.status_code, retry_after_s(error.response.headers.get("Retry-After"))
+        )
     if isinstance(error, TimeoutError):
         return UpstreamTimeout()
     if isinstance(error, OSError | ssl.SSLError | InvalidHandshake):

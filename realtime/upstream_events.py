@@ -1,4 +1,4 @@
-"""The upstream's dialect (the provider's GA Realtime events): one builder per event we send, checked reads of those we get.
+"""The upstream's dialect (the provider's GA Realtime events): a builder per event we send, checked reads of the others.
 
 Shapes follow the provider's published event reference; the contract tests judge every built event with the types of
 the `openai` package. Nothing here decides anything.
@@ -18,10 +18,10 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
 class Malformed(ValueError):
-    """An event without a field it must have, or with one of the wrong kind. The text names the field, never its value."""
+    """An event that lacks a field or has one of the wrong kind. The text names the field, never its value."""
 
 
-# ---- what we send ------------------------------------------------------------------------------------------------
+# ---- what we send ---------------------------------------------------------------------------------------
 
 
 def append_json(pcm: bytes) -> str:
@@ -120,10 +120,12 @@ def cancel_response(response_id: str | None, event_id: str) -> dict[str, Any]:
 
 def seeds(history: tuple[Seed, ...], prefix: str) -> list[dict[str, Any]]:
     """Earlier messages as items, in order; their ids start with the prefix so that their echoes are known."""
-    return [create_text_item(seed.role, seed.text, f"{prefix}{number}") for number, seed in enumerate(history)]
+    return [
+        create_text_item(seed.role, seed.text, f"{prefix}{number}") for number, seed in enumerate(history)
+    ]
 
 
-# ---- what we get -------------------------------------------------------------------------------------------------
+# ---- what we get ----------------------------------------------------------------------------------------
 
 
 def parse(raw: str | bytes) -> dict[str, Any]:

@@ -18,7 +18,12 @@ def check_secret_key(app_configs, **kwargs) -> list[CheckMessage]:
     if settings.DEBUG:
         return []
     if not settings.SECRET_KEY:
-        return [Error("SECRET_KEY is not set. Set it to a long random text, or set DEBUG=true.", id="voiceproject.E002")]
+        return [
+            Error(
+                "SECRET_KEY is not set. Set it to a long random text, or DEBUG to true.",
+                id="voiceproject.E002",
+            )
+        ]
     if settings.SECRET_KEY == settings.DEV_SECRET_KEY:
         return [Error("SECRET_KEY is the development key. Set one of your own.", id="voiceproject.E003")]
     return []
@@ -36,4 +41,6 @@ def stop_on_errors() -> None:
     """Run all checks as `manage.py check` does; a server that is started without it must not start either."""
     errors = [message for message in run_checks() if message.is_serious()]
     if errors:
-        raise SystemExit("The site cannot start:\n" + "\n".join(f"  {error.id}: {error.msg}" for error in errors))
+        raise SystemExit(
+            "The site cannot start:\n" + "\n".join(f"  {error.id}: {error.msg}" for error in errors)
+        )

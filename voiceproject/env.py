@@ -16,6 +16,8 @@ problems: list[str] = []
 class Secret(str):
     """A string that does not show itself in `repr`, tracebacks or debug pages; `str()` methods give the value."""
 
+    __slots__ = ()
+
     def __repr__(self) -> str:
         return "Secret('********')" if self else "Secret('')"
 

@@ -29,7 +29,7 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 # ---- the site --------------------------------------------------------------------------------------------------
 DEBUG = env_bool("DEBUG", False)
-DEV_SECRET_KEY = "development-only-key-never-use-it-where-others-can-reach-the-site"
+DEV_SECRET_KEY = "development-only-key-never-use-it-where-others-can-reach-the-site"  # noqa: S105
 SECRET_KEY = env_secret("SECRET_KEY") or (Secret(DEV_SECRET_KEY) if DEBUG else Secret(""))
 PORT = env_int("PORT", 8000, low=1, high=65535)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]" if DEBUG else "")
@@ -86,7 +86,9 @@ TEMPLATES = [
 # ---- what is kept ----------------------------------------------------------------------------------------------
 DATABASES = {
     "default": dj_database_url.parse(
-        env_str("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'db.sqlite3'}", conn_max_age=60, conn_health_checks=True
+        env_str("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'db.sqlite3'}",
+        conn_max_age=60,
+        conn_health_checks=True,
     )
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
@@ -138,7 +140,8 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
     "ALGORITHM": "HS256",
     # A key of its own: a leaked token key must not open sessions, nor the other way round.
-    "SIGNING_KEY": JWT_SIGNING_KEY or salted_hmac("voiceproject.jwt", "key", secret=SECRET_KEY or "-").hexdigest(),
+    "SIGNING_KEY": JWT_SIGNING_KEY
+    or salted_hmac("voiceproject.jwt", "key", secret=SECRET_KEY or "-").hexdigest(),
     "ISSUER": "voiceproject",
     "AUDIENCE": "voiceproject-api",
     "CHECK_REVOKE_TOKEN": True,  # a changed password ends the tokens made before it
@@ -151,7 +154,9 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_THROTTLE_RATES": {"mint": f"{env_int('REALTIME_MINTS_PER_MINUTE', 60, low=1, high=100_000)}/min"},
+    "DEFAULT_THROTTLE_RATES": {
+        "mint": f"{env_int('REALTIME_MINTS_PER_MINUTE', 60, low=1, high=100_000)}/min"
+    },
     "NUM_PROXIES": env_int("NUM_PROXIES", 0, low=0, high=10),
 }
 
@@ -234,5 +239,7 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {"realtime": {"level": env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))}},
+    "loggers": {
+        "realtime": {"level": env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))}
+    },
 }
