@@ -14,6 +14,7 @@ OURS = ("conversations", "realtime", "voiceproject")
 # Pure: decides, with time as an argument. No Django, no waiting, no sockets, no clock.
 PURE = {
     "audio",
+    "breaker",
     "browser_events",
     "conf",
     "effects",
