@@ -71,17 +71,17 @@ def test_the_example_file_changes_nothing_when_it_is_copied() -> None:
     assert [line for line in lines if line and not line.startswith("#")] == []
 
 
-@pytest.mark.parametrize("page", PAGE_NAMES)
-def test_every_link_to_a_file_of_ours_leads_somewhere(page: str) -> None:
-    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+@pytest.mark.parametrize("document", PAGE_NAMES)
+def test_every_link_to_a_file_of_ours_leads_somewhere(document: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / document).read_text(encoding="utf-8"), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" in target or target.startswith(("mailto:", "#")):
             continue
         path, _, anchor = target.partition("#")
-        linked = (ROOT / page).parent / path
-        assert linked.exists(), f"{page} links to {target}"
+        linked = (ROOT / document).parent / path
+        assert linked.exists(), f"{document} links to {target}"
         if anchor:
-            assert anchor in anchors(linked), f"{page} links to {target}"
+            assert anchor in anchors(linked), f"{document} links to {target}"
 
 
 def anchors(page: Path) -> set[str]:
@@ -90,36 +90,36 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGE_NAMES)
-def test_every_make_command_of_a_page_exists(page: str) -> None:
+@pytest.mark.parametrize("document", PAGE_NAMES)
+def test_every_make_command_of_a_page_exists(document: str) -> None:
     targets = set(
         re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     )
     named = set(
         re.findall(
-            r"(?:`|^ *\$? ?)make ([a-z][a-z-]*)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE
+            r"(?:`|^ *\$? ?)make ([a-z][a-z-]*)", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE
         )
     )
     assert named <= targets
 
 
-@pytest.mark.parametrize("page", PAGE_NAMES)
-def test_every_file_that_a_page_names_in_full_exists(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", PAGE_NAMES)
+def test_every_file_that_a_page_names_in_full_exists(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
     folders = "conversations|realtime|voiceproject|scripts|static|templates|tests|requirements|docs"
     for name in re.findall(rf"`((?:{folders})/[\w./-]+\.(?:py|js|sh|md|html|css|lock))`", text):
-        assert (ROOT / name).exists(), f"{page} names {name}"
+        assert (ROOT / name).exists(), f"{document} names {name}"
 
 
-@pytest.mark.parametrize("page", PAGE_NAMES)
-def test_every_test_that_a_page_names_exists(page: str) -> None:
+@pytest.mark.parametrize("document", PAGE_NAMES)
+def test_every_test_that_a_page_names_exists(document: str) -> None:
     known = {
         name
         for path in (ROOT / "tests").rglob("*.py")
         for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
     } | {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / page).read_text(encoding="utf-8")))
-    assert named <= known, f"{page} names {sorted(named - known)}"
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / document).read_text(encoding="utf-8")))
+    assert named <= known, f"{document} names {sorted(named - known)}"
 
 
 def test_the_changelog_begins_with_the_version_of_the_project() -> None:
