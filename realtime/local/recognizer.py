@@ -73,7 +73,8 @@ class Recognizer:
         )[0]
         feed = {name: self._no_past for name in self._decoder_inputs if name.startswith("past")}
         feed["encoder_hidden_states"] = hidden
-        feed["encoder_attention_mask"] = np.ones((1, hidden.shape[1]), np.int64)
+        # The decoder wants the mask in samples and thins it out itself; one per encoder step breaks it beyond 9 s.
+        feed["encoder_attention_mask"] = given["attention_mask"]
         token, has_cache = _BOS, False
         for _ in range(int(len(samples) / RATE_HZ * _TOKENS_PER_SECOND) + 6):
             feed["input_ids"] = np.array([[token]], np.int64)

@@ -92,6 +92,7 @@ class Talk:
         ("What's 15% of 80?", "15% of 80 is 12."),
         ("How much is 12.5 plus three point five?", "12.5 plus 3.5 is 16."),
         ("The square root of one hundred and forty-four.", "The square root of 144 is 12."),
+        ("What it ten plus twenty?", "10 plus 20 is 30."),
         ("two to the power of ten", "2 to the power of 10 is 1024."),
         ("What is 10 divided by three?", "10 divided by 3 is about 3.333333."),
         ("What is five divided by zero?", "Dividing by zero has no answer."),

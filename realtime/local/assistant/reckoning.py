@@ -22,8 +22,8 @@ _WORDS = (
     (r"\b(?:a )?third of\b", "(1/3) *"),
     (r"(?:%|\bpercent\b|\bper cent\b) of\b", "/100 *"),
 )
-_LEAD = re.compile(
-    r"^.*?\b(?:what(?:'s| is| are)|how much (?:is|are)|calculate|compute|work out|reckon|tell me|and)\b",
+_ASKING = re.compile(
+    r"^(?:and |so |ok |please |can you |could you )*(what|how much|calculate|compute|work out|reckon|tell)\b",
     re.IGNORECASE,
 )
 _EXPRESSION = re.compile(r"^[\d\s.+\-*/^()]*(?:sqrt[\d\s.+\-*/^()]*)*$")
@@ -37,7 +37,16 @@ class _NotReckonable(ValueError):
 
 def answer(said: str) -> str | None:
     """ "What is 12 times 7?" gives "12 times 7 is 84."; None for text that is no sum."""
-    question = _LEAD.sub("", with_digits(said.strip())).strip(" ?.!,=:")
+    words = with_digits(said.strip()).strip(" ?.!,=:").split()
+    asked = _ASKING.match(" ".join(words)) or (words[:1] in (["And"], ["and"]))
+    # The sum is the longest end of the sentence that can be read as one, so that a misheard "what is" does no harm.
+    for start in range(len(words) if asked else 1):
+        if reply := _reckoned(" ".join(words[start:])):
+            return reply
+    return None
+
+
+def _reckoned(question: str) -> str | None:
     expression = question.lower()
     for pattern, symbol in _WORDS:
         expression = re.sub(pattern, f" {symbol} ", expression)
