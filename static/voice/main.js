@@ -153,7 +153,7 @@ export class VoiceCall extends EventTarget {
     const asked = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
     if (asked?.state === "prompt") this.dispatch({ type: "mic.asking" });
     try {
-      await this.microphone.open(deviceId);
+      if (!(await this.microphone.open(deviceId))) return;
     } catch (error) {
       return this.dispatch({ type: "mic.failed", code: error.code ?? "mic.unsupported" });
     }
@@ -269,7 +269,6 @@ export class VoiceCall extends EventTarget {
   #hangUp() {
     this.#link.close();
     this.#uplink = this.#talk = null;
-    this.speaker.flush();
     this.microphone.stop();
     this.speaker.stop();
   }

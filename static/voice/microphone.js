@@ -5,7 +5,7 @@ import { FRAME_SAMPLES, RATE_HZ } from "./pcm.js";
 const WORKLET = new URL("./worklets/capture.js", import.meta.url);
 const RESUME_MS = 2_000;
 const STOP_MS = 300;
-const SETTLE_MS = 50; // between disconnecting a worklet and anything that ends its context
+const SETTLE_MS = 50; // between disconnecting and closing: Chromium keeps a context for ever without it
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -27,11 +27,10 @@ export async function resumed(context) {
 }
 
 export class Microphone extends EventTarget {
-  #context = null; // kept for the page: a closed context with a worklet is never freed
-  #moduleOf = null; // the context that has the worklet module
+  #context = null; // of one call: a context that goes on keeps something of every microphone it ever had
+  #node = null;
   #stream = null;
   #source = null;
-  #node = null;
   #onFrame;
   #generation = 0;
   analyser = null;
@@ -62,15 +61,15 @@ export class Microphone extends EventTarget {
     }
   }
 
-  /** Throws MicrophoneError. `deviceId` "" means the system's choice. */
+  /** True when frames come; false when it was stopped or opened anew meanwhile. Throws MicrophoneError. `deviceId` "": the system's choice. */
   async open(deviceId = "") {
     if (!window.isSecureContext || !navigator.mediaDevices?.getUserMedia) throw new MicrophoneError("mic.unsupported");
     const generation = ++this.#generation;
-    await this.#release();
+    this.#release();
     const stream = await this.#ask(deviceId);
     if (generation !== this.#generation) {
       for (const track of stream.getTracks()) track.stop();
-      return;
+      return false;
     }
     this.#stream = stream;
     stream.getAudioTracks()[0].addEventListener("ended", () => this.#stream === stream && this.dispatchEvent(new Event("lost")));
@@ -84,7 +83,9 @@ export class Microphone extends EventTarget {
       this.#context = this.#makeContext(null);
       await this.#connect();
     }
+    if (generation !== this.#generation) return false;
     if (!(await resumed(this.#context))) throw new MicrophoneError("audio.blocked");
+    return generation === this.#generation;
   }
 
   async #ask(deviceId) {
@@ -100,42 +101,48 @@ export class Microphone extends EventTarget {
 
   async #connect() {
     const context = this.#context;
-    if (this.#moduleOf !== context) {
+    const source = context.createMediaStreamSource(this.#stream); // first: what a browser refuses, it refuses here
+    if (!this.#node) {
       await context.audioWorklet.addModule(WORKLET);
-      this.#moduleOf = context;
+      if (context !== this.#context) return; // stopped meanwhile
+      this.#node ??= this.#makeNode(context);
     }
-    if (!this.#stream) return; // stopped meanwhile
-    this.#source = context.createMediaStreamSource(this.#stream);
-    this.#node = new AudioWorkletNode(context, "capture", {
+    this.#source = source;
+    source.connect(this.#node);
+    source.connect(this.analyser);
+  }
+
+  #makeNode(context) {
+    const node = new AudioWorkletNode(context, "capture", {
       numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit", processorOptions: { frameSamples: FRAME_SAMPLES },
     });
-    const node = this.#node;
-    node.port.onmessage = ({ data }) => data.frame && node === this.#node && this.#onFrame(new Int16Array(data.frame));
     this.analyser = new AnalyserNode(context, { fftSize: 1_024, smoothingTimeConstant: 0.6 });
-    this.#source.connect(node);
-    this.#source.connect(this.analyser);
+    node.port.onmessage = ({ data }) => this.#stream && this.#onFrame(new Int16Array(data.frame));
+    return node;
   }
 
-  /** Let go of the device and of every node. The context stays, suspended. */
+  /** Let go of the device at once, then of everything that belonged to it. */
   async stop() {
     this.#generation++;
-    await this.#release();
-    if (!this.#stream && this.#context?.state === "running") await this.#context.suspend();
+    const [context, node, analyser] = [this.#context, this.#node, this.analyser];
+    this.#context = this.#node = this.analyser = null;
+    this.#release();
+    if (!context) return;
+    if (node) await stopWorklet(node);
+    analyser?.disconnect();
+    await pause(SETTLE_MS);
+    await context.close();
   }
 
-  async #release() {
+  #release() {
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
-    const [source, node, analyser] = [this.#source, this.#node, this.analyser];
-    this.#stream = this.#source = this.#node = this.analyser = null;
-    if (node) await stopWorklet(node);
-    source?.disconnect();
-    analyser?.disconnect();
-    if (node) await pause(SETTLE_MS);
+    this.#source?.disconnect();
+    this.#stream = this.#source = null;
   }
 }
 
-/** Ask a worklet to end and wait for its answer: a processor that still runs keeps its context alive for good. */
-export async function stopWorklet(node) {
+/** Ask a worklet to end and wait for its answer: one that still runs keeps its context alive. */
+async function stopWorklet(node) {
   const answered = new Promise((done) => {
     node.port.onmessage = ({ data }) => data.stopped && done();
   });

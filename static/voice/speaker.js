@@ -1,6 +1,6 @@
 // The speaker: received PCM16 to sound, and the truth of how much of each item was played. Knows nothing of the socket.
 
-import { resumed, stopWorklet } from "./microphone.js";
+import { resumed } from "./microphone.js";
 import { RATE_HZ, msOf } from "./pcm.js";
 
 const WORKLET = new URL("./worklets/playout.js", import.meta.url);
@@ -11,10 +11,11 @@ const WORKLET = new URL("./worklets/playout.js", import.meta.url);
  * Positions are what was *heard*: played samples less the output's latency.
  */
 export class Speaker {
-  #context = null;
-  #module = null; // promise of the worklet's code, once per context
-  #ready = null; // promise of the worklet's node
+  #context = null; // kept for the page with its nodes
+  #ready = null; // promise of the nodes
   #node = null;
+  #flushes = 0;
+  #ignored = 0; // flushes up to this number belong to an earlier call
   #gain = null;
   #on;
   #floor = 0; // offset at which the current item began: nothing before it is reported
@@ -44,12 +45,7 @@ export class Speaker {
 
   async #build() {
     const context = this.#context;
-    this.#module ??= context.audioWorklet.addModule(WORKLET);
-    await this.#module;
-    this.#connect(context);
-  }
-
-  #connect(context) {
+    await context.audioWorklet.addModule(WORKLET);
     this.#node = new AudioWorkletNode(context, "playout", { numberOfInputs: 0, outputChannelCount: [1] });
     this.#gain = new GainNode(context, { gain: this.#volume });
     this.analyser = new AnalyserNode(context, { fftSize: 1_024, smoothingTimeConstant: 0.6 });
@@ -75,7 +71,7 @@ export class Speaker {
   /** Silence now. `on.cleared` follows, with the item that was heard and how far. */
   flush() {
     this.#clearTimers();
-    this.#node?.port.postMessage({ flush: true });
+    this.#node?.port.postMessage({ flush: ++this.#flushes });
   }
 
   set volume(value) {
@@ -107,7 +103,7 @@ export class Speaker {
       this.#on.started(data.started);
     } else if (data.position !== undefined) this.#tell(data.position, data.samples, data.buffered);
     else if (data.flushed !== undefined) {
-      this.#on.cleared({ item: data.flushed, samples: this.#heard(data.flushed, data.samples) });
+      if (data.flush > this.#ignored) this.#on.cleared({ item: data.flushed, samples: this.#heard(data.flushed, data.samples) });
     } else if (data.drained !== undefined) this.#later(() => {
       // Its last sample left the worklet; it is heard when the output's latency has passed.
       this.#on.position({ item: data.drained, samples: data.samples, bufferedMs: msOf(data.buffered) });
@@ -136,16 +132,11 @@ export class Speaker {
     this.#timers.clear();
   }
 
-  /** Let go of every node. The context stays, suspended, for the next call. */
+  /** Silence, and nothing more is told of this call. The context and its nodes stay, suspended, for the next one. */
   async stop() {
-    this.#clearTimers();
-    if (!this.#ready) return;
-    await this.#ready.catch(() => {});
-    const [node, gain, analyser] = [this.#node, this.#gain, this.analyser];
-    this.#node = this.#gain = this.analyser = this.#item = this.#ready = null;
-    if (node) await stopWorklet(node);
-    gain?.disconnect();
-    analyser?.disconnect();
-    if (!this.#ready) await this.#context.suspend();
+    this.flush();
+    this.#ignored = this.#flushes;
+    this.#item = null;
+    await this.#context?.suspend();
   }
 }

@@ -4,7 +4,7 @@ import { Resampler } from "./resample.js";
 
 const RATE_HZ = 24_000;
 
-/** Posts `{frame: ArrayBuffer}`; on "stop" posts `{stopped: true}` and lets go, else a closed context would be kept. */
+/** Posts `{frame: ArrayBuffer}`. On "stop" it answers `{stopped: true}` and lets go: else its closed context would be kept for ever. */
 class Capture extends AudioWorkletProcessor {
   #samples; // per frame
   #frame;

@@ -11,8 +11,9 @@ const FIFO = 8_192; // output samples, a power of two
 const FADE = 0.97; // per sample: the end of a cut dies away in about 5 ms instead of clicking
 
 /**
- * In: `{begin: item, offset}`, `{frame: ArrayBuffer}`, `{end: item}`, `{flush: true}`, "stop".
- * Out: `{started|position|drained|flushed: item, samples, buffered}` (24 kHz samples of the item), `{underruns}`, `{stopped: true}`.
+ * In: `{begin: item, offset}`, `{frame: ArrayBuffer}`, `{end: item}`, `{flush: number}`.
+ * Out: `{started|position|drained|flushed: item, samples, buffered}` (24 kHz samples of the item; `flush` repeats the number), `{underruns}`.
+ * One is made per page and kept.
  */
 class Playout extends AudioWorkletProcessor {
   #frames = []; // Int16Array waiting
@@ -33,7 +34,6 @@ class Playout extends AudioWorkletProcessor {
   #underruns = 0;
   #reported = 0;
   #last = 0;
-  #running = true;
 
   constructor() {
     super();
@@ -41,8 +41,7 @@ class Playout extends AudioWorkletProcessor {
   }
 
   #hear(data) {
-    if (data === "stop") this.#running = false;
-    else if (data.frame) {
+    if (data.frame) {
       const frame = new Int16Array(data.frame);
       this.#frames.push(frame);
       this.#waiting += frame.length;
@@ -52,7 +51,7 @@ class Playout extends AudioWorkletProcessor {
     } else if (data.end !== undefined) {
       const entry = this.#items.findLast((one) => one.item === data.end);
       if (entry) entry.ended = true;
-    } else if (data.flush) this.#flush();
+    } else if (data.flush) this.#flush(data.flush);
   }
 
   /** Samples taken, less those still in the filter and the output queue. */
@@ -62,16 +61,16 @@ class Playout extends AudioWorkletProcessor {
     return Math.max(0, this.#taken + Math.min(0, this.#zeros - inside) - queued);
   }
 
-  #post(kind, entry, played) {
+  #post(kind, entry, played, more = {}) {
     const samples = entry.offset + Math.max(0, played - entry.from);
-    this.port.postMessage({ [kind]: entry.item, samples, buffered: this.#waiting });
+    this.port.postMessage({ [kind]: entry.item, samples, buffered: this.#waiting, ...more });
   }
 
-  #flush() {
+  #flush(flush) {
     const played = this.#played();
     const entry = this.#items.findLast((one) => one.from <= played) ?? this.#items[0];
-    if (entry) this.#post("flushed", entry, played);
-    else this.port.postMessage({ flushed: null, samples: 0, buffered: 0 });
+    if (entry) this.#post("flushed", entry, played, { flush });
+    else this.port.postMessage({ flushed: null, samples: 0, buffered: 0, flush });
     this.#frames.length = this.#items.length = 0;
     this.#offset = this.#waiting = this.#zeros = 0;
     this.#taken = this.#pushed;
@@ -118,10 +117,6 @@ class Playout extends AudioWorkletProcessor {
   }
 
   process(_inputs, outputs) {
-    if (!this.#running) {
-      this.port.postMessage({ stopped: true });
-      return false;
-    }
     const out = outputs[0][0];
     const last = this.#items[this.#items.length - 1];
     if (!this.#playing && this.#waiting && (this.#waiting >= this.#fill || last?.ended)) {
