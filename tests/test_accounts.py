@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core import mail
 from django.test import Client
 from rest_framework.test import APIClient
@@ -263,6 +264,7 @@ class TestAccountPage:
 
     def test_deleting_the_account_takes_the_typed_name(self, mine: Client, ada: User, bob: User) -> None:
         Conversation.objects.create(owner=ada)
+        login = mine.session.session_key
         for typed in ("", "Ada", "bob"):
             assert mine.post(self.url, {"action": "delete", "confirmation": typed}).status_code == 400
         assert User.objects.filter(pk=ada.pk).exists()
@@ -272,6 +274,7 @@ class TestAccountPage:
         assert list(User.objects.all()) == [bob]
         assert not Conversation.objects.exists()
         assert mine.get("/chat/").status_code == 302
+        assert not Session.objects.filter(session_key=login).exists()
 
     @pytest.mark.parametrize("action", ["", "everything"])
     def test_an_unknown_action_does_nothing(self, mine: Client, action: str) -> None:

@@ -214,6 +214,13 @@ class TestMessages:
         message = say(Conversation.objects.create(owner=ada))
         assert api.get(f"{messages_url(talk)}{message.pk}/").status_code == 404
 
+    def test_a_message_of_a_deleted_conversation_is_not_found(
+        self, api: APIClient, talk: Conversation
+    ) -> None:
+        message = say(talk)
+        delete_conversation(conversation=talk)
+        assert api.get(f"{messages_url(talk)}{message.pk}/").status_code == 404
+
     def test_messages_cannot_be_written(self, api: APIClient, talk: Conversation) -> None:
         message = say(talk)
         for method in (api.post, api.put, api.patch, api.delete):
