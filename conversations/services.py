@@ -174,7 +174,7 @@ def _update(message: Message, values: dict[str, Any]) -> bool:
 
 def _title_from_first_exchange(conversation_id: UUID) -> None:
     """Title the conversation once its first question and an answer to it are complete; a title that is there stays."""
-    untitled = Conversation.objects.filter(pk=conversation_id, title="", titled_by_person=False)
+    untitled = Conversation.objects.filter(pk=conversation_id, title="")
     if not untitled.exists():
         return
     messages = Message.objects.filter(conversation_id=conversation_id).in_order()
