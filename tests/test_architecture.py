@@ -13,6 +13,7 @@ OURS = ("conversations", "realtime", "voiceproject")
 # The relay's own files. A new one goes into one of these two sets, or the first test fails.
 # Pure: decides, with time as an argument. No Django, no waiting, no sockets, no clock.
 PURE = {
+    "answers",
     "audio",
     "breaker",
     "browser_events",
@@ -24,6 +25,7 @@ PURE = {
     "playout",
     "queues",
     "session",
+    "talk",
     "transcript",
     "turns",
     "upstream_events",

@@ -142,6 +142,7 @@ def site(transactional_db: None, site_thread: SiteThread) -> Iterator[SiteThread
     """The site with an empty database, which is emptied again when the last session has been written down."""
     yield site_thread
     eventually(sessions_are_over, "every session is over", within_sec=30)
+    site_thread.forget_refusals()
 
 
 @pytest.fixture

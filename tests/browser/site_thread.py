@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+
+from realtime.switchboard import get_switchboard
 
 HOST = "127.0.0.1"
 START_SEC = 30.0
@@ -41,6 +44,7 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self.loop = asyncio.get_running_loop()
         self.listening.set()
 
 
@@ -66,6 +70,14 @@ class SiteThread:
     @property
     def origin(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    def forget_refusals(self) -> None:
+        """Close the breaker: an upstream that refused one test says nothing about the next test's."""
+
+        async def forget() -> None:
+            get_switchboard().breaker.succeeded()
+
+        asyncio.run_coroutine_threadsafe(forget(), self._server.loop).result(10)
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])
