@@ -135,6 +135,29 @@ def record_message(
     return message
 
 
+@transaction.atomic
+def settle_messages(*, session_ids: list[UUID]) -> None:
+    """Nothing more will be heard of these sessions: no message of theirs stays under way for ever.
+
+    What was half said is interrupted, what has no text failed, and a typed message that nobody answered says so.
+    """
+    now = timezone.now()
+    pending = Message.objects.filter(session_id__in=session_ids, status=Message.Status.PENDING)
+    pending.filter(text="").update(status=Message.Status.FAILED, updated_at=now)
+    pending.update(status=Message.Status.INTERRUPTED, updated_at=now)
+    answers = (Message.Status.COMPLETED, Message.Status.INTERRUPTED)
+    for session_id in session_ids:
+        messages = Message.objects.filter(session_id=session_id).in_order()
+        last = messages.filter(role=Message.Role.USER).last()
+        if last is None or last.modality != Message.Modality.TEXT or last.status != Message.Status.COMPLETED:
+            continue
+        answered = messages.filter(
+            role=Message.Role.ASSISTANT, status__in=answers, position__gt=last.position
+        ).exists()
+        if not answered:
+            Message.objects.filter(pk=last.pk).update(status=Message.Status.UNANSWERED, updated_at=now)
+
+
 def storable(text: str) -> str:
     """The text with what no database can keep replaced, of the same length."""
     return text.translate(_UNSTORABLE)

@@ -18,7 +18,7 @@ from channels.db import database_sync_to_async
 from realtime import browser_events
 from realtime.exceptions import BadMessage, BrowserError, Refused
 from realtime.relay import BrowserLink, Relay
-from realtime.services import redeem
+from realtime.services import Opening, close_session, redeem
 from realtime.switchboard import WORKER, get_switchboard
 
 logger = logging.getLogger("realtime.consumer")
@@ -55,12 +55,13 @@ class RealtimeConsumer(AsyncConsumer):
             logger.info("a socket was refused: %s", refused.code)
             await send({"type": "websocket.close", "code": 4401})
             return
-        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
         link = BrowserLink()
         relay: Relay | None = None
         reader: asyncio.Task[None] | None = None
         writer = asyncio.create_task(self._write(link, send), name="browser writer")
+        never_began = "not_begun"
         try:
+            await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 hello = decode(await receive())
             if not isinstance(hello, dict) or hello["type"] != "hello":
@@ -71,6 +72,8 @@ class RealtimeConsumer(AsyncConsumer):
             if reader.done():
                 reader.result()
         except (BrowserError, Refused) as error:
+            if isinstance(error, Refused):
+                never_began = error.code
             self._refuse(link, error)
         except TimeoutError:
             link.close(4408)
@@ -84,6 +87,17 @@ class RealtimeConsumer(AsyncConsumer):
             # A returned application leaves the socket open on some servers: close it, whatever happened.
             link.close(4500)
             await self._close(writer, link, send)
+            if relay is None and not opening.resumed:
+                await self._end_row(opening, never_began)
+
+    async def _end_row(self, opening: Opening, reason: str) -> None:
+        """The token was spent and no relay came of it: end the row here, for no relay will."""
+        try:
+            await database_sync_to_async(close_session)(
+                session_id=opening.session_id, reason=reason, counters={}
+            )
+        except Exception as error:  # the reaper does it when the lease is over
+            logger.warning("session %s could not be ended: %s", opening.session_id, type(error).__name__)
 
     def _refuse(self, link: BrowserLink, error: BrowserError | Refused) -> None:
         code = 4503 if isinstance(error, Refused) else error.close_code

@@ -1,16 +1,18 @@
 """The journal: the only way from a live session to the database. A bounded queue, one thread, batches, a spill file.
 
 A record is committed first and reported as saved after. When the database refuses, records wait; when too many wait
-or the process ends, they go to the spill file (one JSON line each, fsynced), which is replayed at the next start.
-Writing a record twice changes nothing, so a replay after a crash in the middle is harmless.
+or the process ends, they go to the spill file (one JSON line each, fsynced), which is replayed when the database is
+back or at the next start. Writing a record twice changes nothing, so a replay after a crash in the middle is harmless.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 
 from realtime import effects
 from realtime.effects import Record, RecordMessage
@@ -27,6 +29,7 @@ from realtime.effects import Record, RecordMessage
 logger = logging.getLogger("realtime.journal")
 MAX_WAITING = 1_000
 BATCH = 100
+SPILLED, REFUSED = ".jsonl", ".refused"  # the latter is kept for a person to look at, and never replayed
 PAUSE_S = 0.1  # between batches: what comes meanwhile shares one transaction
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 RECORD_TYPES = {
@@ -84,6 +87,11 @@ class Journal:
         self.spill_dir = spill_dir
         self.spilled = 0
         self._waiting: deque[Entry] = deque()
+        self._in_flight: list[Entry] = []  # given to the thread: stored or not, nobody knows yet
+        self._one_by_one = 0  # so many entries are written alone, to find the one that cannot be stored
+        self._replay_due = True
+        self._replayed = asyncio.Event()
+        self._closed = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -91,15 +99,31 @@ class Journal:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._task: asyncio.Task[None] | None = None
 
-    def put(self, entry: Entry) -> None:
-        """Take a record; never waits. Past the bound the oldest records go to the spill file."""
+    async def start(self) -> None:
+        """Store what earlier processes spilled, without waiting for a first record; returns when that was tried."""
+        self._begin()
+        await self._replayed.wait()
+
+    def _begin(self) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="journal")
+
+    def put(self, entry: Entry) -> None:
+        """Take a record; never waits. Past the bound the oldest records go to the spill file."""
+        if self._closed:
+            self._spill([entry])
+            return
+        self._begin()
         if isinstance(entry.record, RecordMessage) and entry.record.status == "pending":
             self._replace_pending(entry)
         self._waiting.append(entry)
         if len(self._waiting) > MAX_WAITING:
-            self._spill([self._waiting.popleft() for _ in range(MAX_WAITING // 2)])
+            oldest = [self._waiting.popleft() for _ in range(MAX_WAITING // 2)]
+            try:
+                self._spill(oldest)
+            except OSError as error:  # a full disk: memory is what is left
+                self._waiting.extendleft(reversed(oldest))
+                logger.error("records cannot be spilled: %s", type(error).__name__)
         self._idle.clear()
         self._wake.set()
 
@@ -114,35 +138,59 @@ class Journal:
                 return
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._replay)
         failures = 0
+        await self._try_replay()
         while not (self._closing and not self._waiting):
             if not self._waiting:
                 self._idle.set()
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            try:
-                ids = await loop.run_in_executor(self._thread, self._write_batch, batch)
-            except DatabaseError as error:
-                self._waiting.extendleft(reversed(batch))
-                logger.warning("the database refused %d records: %s", len(batch), type(error).__name__)
-                if self._closing:
-                    break
+            if await self._store_next():
+                failures = 0
+            elif self._closing:
+                break
+            else:
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
                 continue
-            failures = 0
-            for entry, message_id in zip(batch, ids, strict=True):
-                if entry.on_saved and message_id and isinstance(entry.record, RecordMessage):
-                    entry.on_saved(entry.record.item_id, message_id)
             if not self._waiting:
+                if self._replay_due and not self._closing:
+                    await self._try_replay()  # the database is back: what it refused is stored too
                 self._idle.set()
             if not self._closing:
                 await asyncio.sleep(PAUSE_S)
         self._idle.set()
+
+    async def _store_next(self) -> bool:
+        """Store one batch and tell of it; False when the database is not to be had now and the batch waits on."""
+        size = 1 if self._one_by_one else BATCH
+        batch = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
+        self._in_flight = batch
+        loop = asyncio.get_running_loop()
+        try:
+            ids = await loop.run_in_executor(self._thread, self._write_batch, batch)
+        except (OperationalError, InterfaceError) as error:
+            self._waiting.extendleft(reversed(batch))
+            logger.warning("the database refused %d records: %s", len(batch), type(error).__name__)
+            return False
+        except Exception as error:
+            # Not the database but something in this batch: one such record must not hold up all the others.
+            if len(batch) == 1:
+                logger.error("a record cannot be stored and is put aside: %s", type(error).__name__)
+                self._spill(batch, REFUSED)
+                self._one_by_one = max(0, self._one_by_one - 1)
+            else:
+                self._waiting.extendleft(reversed(batch))
+                self._one_by_one = len(batch)
+            return True
+        finally:
+            self._in_flight = []
+        self._one_by_one = max(0, self._one_by_one - 1)
+        for entry, message_id in zip(batch, ids, strict=True):
+            if entry.on_saved and message_id and isinstance(entry.record, RecordMessage):
+                entry.on_saved(entry.record.item_id, message_id)
+        return True
 
     def _write_batch(self, batch: list[Entry]) -> list[str | None]:
         close_old_connections()
@@ -162,51 +210,99 @@ class Journal:
         return True
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Store what waits; what cannot be stored in time goes to the spill file."""
+        """Store what waits; what cannot be stored in time goes to the spill file. Never takes much longer than that."""
         self._closing = True
         self._wake.set()
+        stuck = False
         if self._task is not None:
+            _, late = await asyncio.wait({self._task}, timeout=timeout_s)
+            stuck = bool(late)
+        self._closed = True
+        # A batch that the thread still works on is spilled too: it may be refused after all, and twice does no harm.
+        left = [*self._in_flight, *self._waiting]
+        self._waiting.clear()
+        if left:
             try:
-                async with asyncio.timeout(timeout_s):
-                    await self._task
-            except TimeoutError:
-                pass
-        if self._waiting:
-            self._spill(list(self._waiting))
-            self._waiting.clear()
-        await asyncio.get_running_loop().run_in_executor(self._thread, _close_connections)
-        self._thread.shutdown(wait=True)
+                self._spill(left)
+            except OSError as error:
+                logger.critical(
+                    "%d records are lost, they cannot be spilled: %s", len(left), type(error).__name__
+                )
+        if self._task is not None and stuck:
+            self._task.cancel()
+        if not stuck:
+            await asyncio.get_running_loop().run_in_executor(self._thread, _close_connections)
+        self._thread.shutdown(wait=not stuck, cancel_futures=True)
 
-    def _spill(self, entries: list[Entry]) -> None:
+    # ---- the spill file -----------------------------------------------------------------------------------
+    # The kernel's lock on a file says that a living process works on it; it goes with the process, however that ends.
+
+    def _spill(self, entries: list[Entry], suffix: str = SPILLED) -> None:
         self.spill_dir.mkdir(parents=True, exist_ok=True)
         self.spilled += len(entries)
-        path = self.spill_dir / f"{os.getpid()}-{uuid4().hex}.jsonl"
-        with path.open("w", encoding="utf-8") as file:
+        self._replay_due = self._replay_due or suffix == SPILLED
+        path = self.spill_dir / f"{time.time_ns()}-{os.getpid()}-{uuid4().hex[:8]}{suffix}"
+        with path.open("x", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             file.writelines(entry.to_line() + "\n" for entry in entries)
             file.flush()
             os.fsync(file.fileno())
+        folder = os.open(self.spill_dir, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the file's name is kept too, not only its content
+        finally:
+            os.close(folder)
         logger.warning("%d records went to the spill file", len(entries))
 
-    def _replay(self) -> None:
-        """Store what earlier processes spilled. A file is removed only after its records are committed."""
-        for path in sorted(self.spill_dir.glob("*.jsonl"), key=lambda found: found.stat().st_mtime):
-            taken = path.with_suffix(".taken")
+    async def _try_replay(self) -> None:
+        self._replay_due = False  # what is spilled from now on sets it again
+        try:
+            if not await asyncio.get_running_loop().run_in_executor(self._thread, self._replay):
+                self._replay_due = True
+        except Exception as error:
+            self._replay_due = True
+            logger.error("spilled records could not be stored: %s", type(error).__name__)
+        finally:
+            self._replayed.set()
+
+    def _replay(self) -> bool:
+        """Store what was spilled, oldest first; False when the database refuses. A file goes after its commit."""
+        for path in sorted(self.spill_dir.glob(f"*{SPILLED}")):
             try:
-                path.rename(taken)  # one process replays it, whoever renames first
+                file = path.open(encoding="utf-8")
             except FileNotFoundError:
-                continue
-            entries = []
-            for line in taken.read_text(encoding="utf-8").splitlines():
+                continue  # another process has stored it
+            with file:
                 try:
-                    entries.append(Entry.from_line(line))
-                except (ValueError, KeyError, TypeError):
-                    logger.warning("a spilled record could not be read")
-            try:
-                self._write_batch(entries)
-            except DatabaseError:
-                taken.rename(path)
-                return
-            taken.unlink()
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue  # another process writes or replays it
+                text = file.read()
+                if not text:
+                    continue  # just made: what belongs in it is on its way
+                try:
+                    self._write_batch(_entries(text))
+                except (OperationalError, InterfaceError):
+                    return False
+                except Exception as error:
+                    logger.error(
+                        "spilled records cannot be stored and are put aside: %s", type(error).__name__
+                    )
+                    path.rename(path.with_suffix(REFUSED))
+                    continue
+                path.unlink(missing_ok=True)
+        return True
+
+
+def _entries(text: str) -> list[Entry]:
+    """The entries of a spill file. A line that a crash cut short costs only itself."""
+    entries = []
+    for line in text.splitlines():
+        try:
+            entries.append(Entry.from_line(line))
+        except (ValueError, KeyError, TypeError):
+            logger.warning("a spilled record could not be read")
+    return entries
 
 
 def _close_connections() -> None:

@@ -24,7 +24,8 @@ from realtime.exceptions import Refused
 from realtime.journal import Entry
 from realtime.models import RealtimeSession, SessionEvent, Turn, UsageRecord, UsedToken
 
-LEASE = timedelta(seconds=30)
+TOKEN_MEMORY = timedelta(hours=1)  # a token lives 5 minutes: after this its id can only be offered in vain
+REAP_AT_ONCE = 500
 HISTORY_MESSAGES = 40
 HISTORY_CHARS = 8_000  # about 2,000 tokens
 
@@ -152,7 +153,7 @@ def _check_limits(user: Any, conversation: Conversation, modality: str) -> None:
             429,
             "limit.sessions",
             "You have other calls open. End one of them, then start again.",
-            retry_after_s=LEASE.total_seconds(),
+            retry_after_s=settings.REALTIME_LEASE_SEC,
         )
     if live.count() >= settings.REALTIME_MAX_SESSIONS:
         raise Refused(
@@ -213,7 +214,7 @@ def redeem(*, token_text: str, origin: str, worker: str, user_agent: str = "") -
                 engine=config.engine,
                 model=config.model,
                 voice=config.voice if token.modality == "voice" else "",
-                lease_until=timezone.now() + LEASE,
+                lease_until=lease_end(),
                 worker=worker,
                 auth_hash=token.auth_hash,
                 user_agent=user_agent[:200],
@@ -242,6 +243,11 @@ def history_seeds(conversation: Conversation) -> tuple[Seed, ...]:
 # ---- leases ---------------------------------------------------------------------------------------------
 
 
+def lease_end() -> datetime:
+    """Until when a session counts as alive if nothing more is heard of its process."""
+    return timezone.now() + timedelta(seconds=settings.REALTIME_LEASE_SEC)
+
+
 def renew_leases(session_ids: Iterable[UUID]) -> dict[UUID, str]:
     """Renew the leases of a process's sessions in one statement; returns those that must end, each with its reason."""
     ids = list(session_ids)
@@ -257,15 +263,33 @@ def renew_leases(session_ids: Iterable[UUID]) -> dict[UUID, str]:
     found = {row.pk for row in rows}
     ends.update({missing: "revoked" for missing in ids if missing not in found})
     RealtimeSession.objects.active().filter(pk__in=[i for i in ids if i not in ends]).update(
-        lease_until=timezone.now() + LEASE
+        lease_until=lease_end()
     )
     return ends
 
 
 def reap_lost_sessions() -> int:
-    """End the rows whose process is gone; returns how many."""
+    """End the rows whose process is gone and settle what they were in the middle of saying; returns how many."""
     now = timezone.now()
-    return RealtimeSession.objects.lease_expired(now).update(ended_at=now, end_reason="lost")
+    lost = list(RealtimeSession.objects.lease_expired(now).values_list("pk", flat=True)[:REAP_AT_ONCE])
+    if not lost:
+        return 0
+    with transaction.atomic():
+        # Asked again inside: the process may have renewed its lease meanwhile, or another one may have reaped it.
+        count = (
+            RealtimeSession.objects.lease_expired(now)
+            .filter(pk__in=lost)
+            .update(ended_at=now, end_reason="lost")
+        )
+        ended = RealtimeSession.objects.filter(pk__in=lost, end_reason="lost").values_list("pk", flat=True)
+        conversations.settle_messages(session_ids=list(ended))
+    return count
+
+
+def forget_used_tokens() -> int:
+    """Forget the ids of tokens that expired long ago; returns how many."""
+    deleted, _ = UsedToken.objects.filter(used_at__lt=timezone.now() - TOKEN_MEMORY).delete()
+    return deleted
 
 
 def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) -> None:

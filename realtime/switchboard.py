@@ -7,13 +7,13 @@ import logging
 import os
 import random
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.db import DatabaseError
 
 from realtime import services
 from realtime.breaker import Breaker
@@ -25,7 +25,8 @@ from realtime.session import Session
 from realtime.upstream import open_upstream
 
 logger = logging.getLogger("realtime.switchboard")
-RENEW_EVERY_S = 10.0
+FORGET_EVERY_S = 3600.0
+HANG_UP_S = 4.0  # for the upstream sockets of a drain: their own closing handshake takes 2
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -39,7 +40,16 @@ class Switchboard:
         self.relays: dict[UUID, Relay] = {}
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._housekeeping: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Put in order what earlier processes left behind, and keep house from now on."""
+        await self.journal.start()  # before the reaper: what was spilled may hold the true end of a session
+        try:
+            await self._reap()
+        except Exception as error:
+            logger.warning("rows of lost sessions stay for now: %s", type(error).__name__)
+        self._keep_house()
 
     def attach(self, opening: Opening, link: BrowserLink, hello: dict[str, Any]) -> Relay:
         """The relay of a redeemed token, with this connection attached. Raises Refused when it cannot be had."""
@@ -68,8 +78,7 @@ class Switchboard:
         )
         self.relays[opening.session_id] = relay
         self._own(self._live(relay), f"relay {opening.session_id}")
-        if self._housekeeping is None or self._housekeeping.done():
-            self._housekeeping = self._own(self._keep_house(), "switchboard housekeeping")
+        self._keep_house()
         return relay
 
     def _own(self, work: Any, name: str) -> asyncio.Task[None]:
@@ -84,19 +93,40 @@ class Switchboard:
         finally:
             self.relays.pop(relay.session_id, None)
 
-    async def _keep_house(self) -> None:
-        """While sessions live: renew leases, end sessions whose rights are gone and rows that a crash left behind."""
-        while self.relays:
-            await asyncio.sleep(RENEW_EVERY_S)
+    def _keep_house(self) -> None:
+        if not self._housekeeping:
+            self._housekeeping = [
+                self._own(self._every(settings.REALTIME_RENEW_EVERY_SEC, self._renew), "lease renewal"),
+                self._own(self._every(settings.REALTIME_REAP_EVERY_SEC, self._reap), "reaper"),
+                self._own(self._every(FORGET_EVERY_S, self._forget), "used tokens"),
+            ]
+
+    async def _every(self, pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work again and again. A database that refuses costs one round, not the housekeeping."""
+        while True:
+            await asyncio.sleep(pause_s)
             try:
-                ends = await database_sync_to_async(services.renew_leases)(list(self.relays))
-                await database_sync_to_async(services.reap_lost_sessions)()
-            except DatabaseError as error:
-                logger.warning("leases could not be renewed: %s", type(error).__name__)
-                continue
-            for session_id, reason in ends.items():
-                if relay := self.relays.get(session_id):
-                    relay.end(reason)
+                await work()
+            except Exception as error:
+                logger.warning("housekeeping had to leave out a round: %s", type(error).__name__)
+
+    async def _renew(self) -> None:
+        """Renew the leases of the sessions that live here, and end those whose rights are gone."""
+        if not self.relays:
+            return
+        ends = await database_sync_to_async(services.renew_leases)(list(self.relays))
+        for session_id, reason in ends.items():
+            if relay := self.relays.get(session_id):
+                relay.end(reason)
+
+    async def _reap(self) -> None:
+        """End the rows that a crash left behind, of any process: the one that crashed may never come back."""
+        if lost := await database_sync_to_async(services.reap_lost_sessions)():
+            logger.warning("%d sessions were lost with their process and are ended", lost)
+
+    async def _forget(self) -> None:
+        """Spent tokens need to be remembered only as long as somebody could try them again."""
+        await database_sync_to_async(services.forget_used_tokens)()
 
     def end_user(self, user_id: int, reason: str) -> None:
         """End all sessions of a person on this process."""
@@ -105,7 +135,10 @@ class Switchboard:
                 relay.end(reason)
 
     async def drain(self, sentence_s: float = 10.0, save_s: float = 5.0) -> None:
-        """Take nothing new, let sentences finish within a bound, end every session and store what they leave."""
+        """Take nothing new, let sentences finish within a bound, end every session and store what they leave.
+
+        Takes at most `sentence_s` + the larger of `save_s` and HANG_UP_S, and about a second more, whatever peers do.
+        """
         self.draining = True
         for relay in list(self.relays.values()):
             relay.drain()
@@ -116,10 +149,21 @@ class Switchboard:
             await asyncio.sleep(0.1)
         for relay in list(self.relays.values()):
             relay.end("draining")
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.journal.close(save_s)
+        for task in self._housekeeping:
+            task.cancel()
+        await asyncio.gather(self._hang_up(), self.journal.flush(save_s))
+        await self.journal.close(1.0)
+
+    async def _hang_up(self) -> None:
+        """Wait for the relays to close their upstream sockets; a tool or an upstream that hangs is cut off."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=HANG_UP_S)
+        for task in late:
+            logger.warning("%s did not end in time and was cut off", task.get_name())
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=0.5)
 
 
 _switchboards: WeakKeyDictionary[asyncio.AbstractEventLoop, Switchboard] = WeakKeyDictionary()

@@ -232,6 +232,14 @@ REALTIME_MAX_SESSIONS_PER_USER = env_int("REALTIME_MAX_SESSIONS_PER_USER", 2, lo
 REALTIME_MAX_SESSIONS = env_int("REALTIME_MAX_SESSIONS", 100, low=1, high=100_000)
 REALTIME_MAX_RESPONSES_PER_MIN = env_int("REALTIME_MAX_RESPONSES_PER_MIN", 30, low=1, high=1_000)
 REALTIME_SPILL_DIR = DATA_DIR / "spill"
+# How long the event loop may stand still before `manage.py serve` gives up and exits; 0: for ever.
+REALTIME_WATCHDOG_SEC = env_int("REALTIME_WATCHDOG_SEC", 15, low=0, high=3_600)
+# Fixed, and settings only so that tests can shorten them. A lease survives two renewals that fail; a process that
+# is told to stop gets 20 s from most supervisors, half of which belongs to the sentence under way.
+REALTIME_LEASE_SEC = 30
+REALTIME_RENEW_EVERY_SEC = 10
+REALTIME_REAP_EVERY_SEC = 15
+REALTIME_DRAIN_SENTENCE_SEC = 10
 
 LOGGING = {
     "version": 1,
