@@ -83,7 +83,9 @@ class UpstreamRefused(UpstreamError):
         self.retry_after_s = retry_after_s
         if status in (401, 403):
             self.code, self.retryable = "upstream.auth", False
-            self.sentence = "Voice is not available right now: the service refused the site's key. Tell the administrator."
+            self.sentence = (
+                "Voice is not available: the service refused the site's key. Ask the administrator."
+            )
         elif status == 429:
             self.code, self.close_code = "upstream.rate_limited", 4429
             self.sentence = "The voice service is busy. Wait a moment, then start again."

@@ -1,7 +1,8 @@
 """The state machine of a session: events of the page and the upstream in, effects out. Pure; time is an argument.
 
-It owns connections, configuration, limits and deadlines; the talk itself is in `turns.py`. Every public verb returns
-the effects for the relay to perform, in order. `deadline_ms()` says when `tick()` must be called next.
+It owns connections, configuration, limits and deadlines; the talk itself is in `turns.py` and `answers.py`, microphone
+audio in `intake.py`. Times are ms since the session began. Every public verb returns the effects for the relay to
+perform, in order; `deadline_ms()` says when `tick()` must be called next.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections import Counter, deque
 from typing import Any
 
 from realtime import upstream_events as up
-from realtime.audio import BYTES_PER_MS, bytes_to_samples, samples_to_ms
-from realtime.browser_events import MAX_TEXT_CHARS, check_frame, message
+from realtime.answers import Answers
+from realtime.audio import samples_to_ms
+from realtime.browser_events import MAX_TEXT_CHARS, message
 from realtime.conf import RelayConfig
 from realtime.effects import (
     CloseBrowser,
@@ -24,7 +26,6 @@ from realtime.effects import (
     RecordEvent,
     SendBrowser,
     SendUpstream,
-    SendUpstreamAudio,
 )
 from realtime.exceptions import (
     FATAL_UPSTREAM_CODES,
@@ -36,14 +37,13 @@ from realtime.exceptions import (
     UpstreamTimeout,
     upstream_code_error,
 )
-from realtime.queues import audio_budget, control_budget, frame_budget
+from realtime.intake import Intake
+from realtime.queues import control_budget
+from realtime.talk import Talk
 from realtime.turns import OWN_ITEM, Turns
 
-ACK_EVERY_SAMPLES = 12_000
 IDLE_WARNING_MS = 30_000
 LIMIT_WARNING_MS = 60_000
-MAX_DROPPED_MS = 10_000  # microphone audio faster than real time for this long ends the connection
-QUIET_AUDIO_MS = 1_000  # kept while nobody speaks: the onset of a word that was not recognised as speech yet
 MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
 MALFORMED_WINDOW_MS = 10_000
 MAX_RETRY_AFTER_S = 10.0
@@ -80,7 +80,8 @@ class Session:
         self.rng = rng
         self.session_id = session_id
         self.out: list[Effect] = []
-        self.turns = Turns(config, self.out)
+        self.talk = Talk(config, self.out)
+        self.turns, self.answers = Turns(self.talk), Answers(self.talk)
         self.phase = NEW
         self.attached = False
         self.attachments = 0
@@ -88,21 +89,9 @@ class Session:
         self.deadlines: dict[str, int] = {}
         self.now_ms = 0
         # the way up
-        self.uplink_samples = 0  # received on the page's own count
-        self.audio_in_samples = 0  # received in all
-        self.acked_samples = 0
-        self.pending_audio: deque[bytes] = deque()
-        self.pending_bytes = 0
-        self.unsettled_audio: deque[bytes] = deque()  # sent, but not committed yet
-        self.unsettled_bytes = 0
         self.pending_commit = False  # push-to-talk was released before the upstream was ready
-        self.dropped_bytes = 0
-        self.told_dropped_ms = 0
-        self.audio_budget, self.control_budget, self.frame_budget = (
-            audio_budget(),
-            control_budget(),
-            frame_budget(),
-        )
+        self.intake = Intake(config.uplink_pending_ms)
+        self.control_budget = control_budget()
         # the upstream
         self.configures = 0
         self.configure_id = ""
@@ -132,16 +121,11 @@ class Session:
             self._arm("limit_warning", max(0, self.config.max_session_ms - LIMIT_WARNING_MS))
             self._arm("limit", self.config.max_session_ms)
             self._dial(0)
-        captured = hello["uplink_samples"]
-        if captured < self.uplink_samples:
-            self.uplink_samples = 0  # a reloaded page counts from nothing again
-        self.acked_samples = self.uplink_samples
-        gap_ms = min(samples_to_ms(captured - self.uplink_samples), 60_000)
-        self.audio_budget.credit = max(self.audio_budget.credit, gap_ms * BYTES_PER_MS)
+        self.intake.attach(hello["uplink_samples"])
         if played := hello.get("played"):
             self.turns.position(played["item_id"], played["samples"], now_ms, send=False)
         received = hello.get("received")
-        replay = self.turns.playout.rewind((received["item_id"], received["samples"]) if received else None)
+        replay = self.talk.playout.rewind((received["item_id"], received["samples"]) if received else None)
         self.shown_state = self._state()
         self._send(
             message(
@@ -149,7 +133,7 @@ class Session:
                 session_id=self.session_id,
                 resumed=resumed,
                 state=self.shown_state,
-                uplink_samples=self.uplink_samples,
+                uplink_samples=self.intake.samples,
                 replay_from=replay,
                 config=self._public_config(),
                 limits={
@@ -162,10 +146,10 @@ class Session:
         )
         self._event("browser.resumed" if resumed else "browser.attached", **hello.get("client", {}))
         if resumed:
-            self.turns.snapshot(self.detached_at_ms - self.config.heartbeat_ms)
-        self.out += self.turns.playout.due()
-        self.turns.gate.held = self.draining
-        self.out += self.turns.gate.advance(now_ms)
+            self.talk.snapshot(self.detached_at_ms - self.config.heartbeat_ms)
+        self.out += self.talk.playout.due()
+        self.talk.gate.held = self.draining
+        self.out += self.talk.gate.advance(now_ms)
         self._touch()
         return self._flush()
 
@@ -176,7 +160,7 @@ class Session:
             return []
         self.attached = False
         self.detached_at_ms = now_ms
-        self.turns.gate.held = self.turns.playout.paused = True
+        self.talk.gate.held = self.talk.playout.paused = True
         self._disarm("heartbeat", "stall", "idle", "idle_warning")
         self._arm("grace", self.config.resume_grace_ms)
         self._event("browser.gone")
@@ -187,57 +171,18 @@ class Session:
         self.now_ms = now_ms
         if self.phase == ENDED or not self.attached:
             return []
-        check_frame(pcm)
-        if self.config.modality != "voice":
-            raise BadMessage("audio in a text session")
-        self._arm("heartbeat", self.config.heartbeat_ms)
-        self.uplink_samples += bytes_to_samples(len(pcm))
-        self.audio_in_samples += bytes_to_samples(len(pcm))
-        keep = self.audio_budget.credit > 0
-        if not self.frame_budget.take(1, now_ms) or not self.audio_budget.take(len(pcm), now_ms):
-            self.note_dropped(len(pcm))
-            if samples_to_ms(bytes_to_samples(self.dropped_bytes)) > MAX_DROPPED_MS:
-                raise TooFast("audio")
-        elif self.phase == READY:
-            self.out.append(SendUpstreamAudio(pcm, keep))
-            self._remember_audio(pcm)
-        else:
-            self._hold_audio(pcm)
-        if self.uplink_samples - self.acked_samples >= ACK_EVERY_SAMPLES:
-            self._ack()
         effects = list(self.out)
         self.out.clear()
         return effects
 
-    def _remember_audio(self, pcm: bytes) -> None:
-        """Keep what the upstream has not made an item of yet: should it be lost, the next one hears it again."""
-        self.unsettled_audio.append(pcm)
-        self.unsettled_bytes += len(pcm)
-        bound_ms = self.config.uplink_pending_ms if self.turns.speaking_item else QUIET_AUDIO_MS
-        while self.unsettled_bytes > bound_ms * BYTES_PER_MS:
-            self.unsettled_bytes -= len(self.unsettled_audio.popleft())
-
-    def _forget_audio(self) -> None:
-        self.unsettled_audio.clear()
-        self.unsettled_bytes = 0
-
-    def _hold_audio(self, pcm: bytes) -> None:
-        """Audio for an upstream that is not ready yet: kept within a bound, the oldest goes first."""
-        self.pending_audio.append(pcm)
-        self.pending_bytes += len(pcm)
-        while self.pending_bytes > self.config.uplink_pending_ms * BYTES_PER_MS:
-            dropped = len(self.pending_audio.popleft())
-            self.pending_bytes -= dropped
-            self.note_dropped(dropped)
-
     def note_dropped(self, count_bytes: int) -> None:
         """Microphone audio that never reached the upstream."""
-        self.dropped_bytes += count_bytes
+        self.intake.dropped_bytes += count_bytes
 
     def _ack(self) -> None:
-        self.acked_samples = self.uplink_samples
+        self.intake.acked_samples = self.intake.samples
         self._send(
-            message("uplink.ack", samples=self.uplink_samples, dropped_ms=self.dropped_bytes // BYTES_PER_MS),
+            message("uplink.ack", samples=self.intake.samples, dropped_ms=self.intake.dropped_ms),
             overtakes=True,
         )
 
@@ -248,7 +193,7 @@ class Session:
             return []
         kind = said["type"]
         self._arm("heartbeat", self.config.heartbeat_ms)
-        budget = self.frame_budget if kind in FREE_OF_CHARGE else self.control_budget
+        budget = self.intake.messages if kind in FREE_OF_CHARGE else self.control_budget
         if not budget.take(1, now_ms):
             raise TooFast("messages")
         if kind == "hello":
@@ -272,7 +217,7 @@ class Session:
 
     def _on_input_commit(self, _said: dict[str, Any]) -> None:
         self._touch()
-        if self.turns.turn_detection is not None:
+        if self.talk.turn_detection is not None:
             return  # the upstream commits by itself; a second commit would be an error
         self.turns.interrupt(self.now_ms)
         if self.phase == READY:
@@ -281,6 +226,7 @@ class Session:
             self.pending_commit = True
 
     def _on_input_clear(self, _said: dict[str, Any]) -> None:
+        self.intake.settled()
         if self.phase == READY:
             self.out.append(SendUpstream(up.clear()))
 
@@ -300,15 +246,15 @@ class Session:
     def _on_session_configure(self, said: dict[str, Any]) -> None:
         self._touch()
         if "interruptible" in said:
-            self.turns.interruptible = said["interruptible"]
+            self.talk.interruptible = said["interruptible"]
         if "turn_detection" in said or "interruptible" in said:
             if "turn_detection" in said:
-                self.turns.turn_detection = _turn_detection(said["turn_detection"])
-            if self.turns.turn_detection is not None:
-                self.turns.turn_detection["interrupt_response"] = self.turns.interruptible
+                self.talk.turn_detection = _turn_detection(said["turn_detection"])
+            if self.talk.turn_detection is not None:
+                self.talk.turn_detection["interrupt_response"] = self.talk.interruptible
             if self.phase == READY:
                 self._change(
-                    up.turn_detection_update(self.turns.turn_detection, self._change_id("turn_detection"))
+                    up.turn_detection_update(self.talk.turn_detection, self._change_id("turn_detection"))
                 )
         if "speed" in said and self.phase == READY:
             self._change(up.speed_update(said["speed"], self._change_id("speed")))
@@ -345,9 +291,9 @@ class Session:
         self.configure_id = f"configure_{self.configures}"
         update = up.session_update(self.config, self.configure_id)
         if self.config.modality == "voice":
-            update["session"]["audio"]["input"]["turn_detection"] = self.turns.turn_detection
+            update["session"]["audio"]["input"]["turn_detection"] = self.talk.turn_detection
         self.out.append(SendUpstream(update))
-        history = self.config.history + self.turns.transcript.seeds()
+        history = self.config.history + self.talk.transcript.seeds()
         self.out += [SendUpstream(event) for event in up.seeds(history, f"{OWN_ITEM}{self.configures}_")]
         self._arm("configure", self.config.configure_deadline_ms)
         return self._flush()
@@ -367,8 +313,8 @@ class Session:
         except up.Malformed:
             del self.out[before:]
             return self.upstream_malformed(now_ms)
-        if self.turns.fatal_code:
-            self._fail(upstream_code_error(self.turns.fatal_code))
+        if self.talk.fatal_code:
+            self._fail(upstream_code_error(self.talk.fatal_code))
         return self._flush()
 
     def upstream_malformed(self, now_ms: int) -> list[Effect]:
@@ -389,29 +335,24 @@ class Session:
         self._disarm("configure")
         self._arm("rotate", self.config.rotate_after_ms)
         self._event("upstream.ready")
-        while self.pending_audio:
-            pcm = self.pending_audio.popleft()
-            self.out.append(SendUpstreamAudio(pcm, keep=True))
-            self._remember_audio(pcm)
-        self.pending_bytes = 0
+        self.out += self.intake.ready(speaking=self.talk.turn_detection is None)
         if self.pending_commit:
             self.pending_commit = False
             self.turns.committed_by_person(self.now_ms)
-        self.out += self.turns.gate.advance(self.now_ms)
+        self.out += self.talk.gate.advance(self.now_ms)
         self._touch()
 
     def _on_error(self, event: dict[str, Any]) -> None:
         error = up.object_of(event, "error")
-        code = error.get("code") if isinstance(error.get("code"), str) else ""
-        event_id = error.get("event_id") if isinstance(error.get("event_id"), str) else ""
-        self._event("upstream.error", code=(code or "")[:60])
+        code, event_id = up.word_of(error, "code") or "", up.word_of(error, "event_id") or ""
+        self._event("upstream.error", code=code)
         if self.phase == CONFIGURING and event_id == self.configure_id:
             self._fail(UpstreamRefused(400))
         elif code in FATAL_UPSTREAM_CODES:
             self._fail(upstream_code_error(code))
         elif code == "session_expired":
             self._lost(UpstreamLost(1001))
-        elif event_id and self.turns.gate.refused(event_id, code or "", self.now_ms):
+        elif event_id and self.talk.gate.refused(event_id, code, self.now_ms):
             pass
         elif event_id in self.changes:
             what = self.changes.pop(event_id)
@@ -437,14 +378,14 @@ class Session:
             e, s.now_ms
         ),
         "response.created": lambda s, e: s._answer_began(e),
-        "response.output_item.added": lambda s, e: s._answer(s.turns.on_output_item_added, e),
-        "response.output_audio_transcript.delta": lambda s, e: s._answer(s.turns.on_answer_text_delta, e),
-        "response.output_text.delta": lambda s, e: s._answer(s.turns.on_answer_text_delta, e),
-        "response.output_audio_transcript.done": lambda s, e: s._answer(s.turns.on_answer_text_done, e),
-        "response.output_text.done": lambda s, e: s._answer(s.turns.on_answer_text_done, e),
-        "response.output_audio.delta": lambda s, e: s._answer(s.turns.on_audio_delta, e),
-        "response.output_audio.done": lambda s, e: s._answer(s.turns.on_audio_done, e),
-        "response.output_item.done": lambda s, e: s._answer(s.turns.on_output_item_done, e),
+        "response.output_item.added": lambda s, e: s._answer(s.answers.on_output_item_added, e),
+        "response.output_audio_transcript.delta": lambda s, e: s._answer(s.answers.on_answer_text_delta, e),
+        "response.output_text.delta": lambda s, e: s._answer(s.answers.on_answer_text_delta, e),
+        "response.output_audio_transcript.done": lambda s, e: s._answer(s.answers.on_answer_text_done, e),
+        "response.output_text.done": lambda s, e: s._answer(s.answers.on_answer_text_done, e),
+        "response.output_audio.delta": lambda s, e: s._answer(s.answers.on_audio_delta, e),
+        "response.output_audio.done": lambda s, e: s._answer(s.answers.on_audio_done, e),
+        "response.output_item.done": lambda s, e: s._answer(s.answers.on_output_item_done, e),
         "response.done": lambda s, e: s._answer_done(e),
     }
 
@@ -454,10 +395,10 @@ class Session:
 
     def _committed(self, event: dict[str, Any]) -> None:
         self.turns.on_committed(event, self.now_ms)
-        self._forget_audio()
+        self.intake.settled()
 
     def _answer_began(self, event: dict[str, Any]) -> None:
-        self.turns.on_response_created(event, self.now_ms)
+        self.answers.on_response_created(event, self.now_ms)
         self._arm("stuck", self.config.stuck_response_ms)
         self._touch()
 
@@ -466,7 +407,7 @@ class Session:
         self._arm("stuck", self.config.stuck_response_ms)
 
     def _answer_done(self, event: dict[str, Any]) -> None:
-        self.turns.on_response_done(event, self.now_ms)
+        self.answers.on_response_done(event, self.now_ms)
         self._disarm("stuck")
         self._touch()
 
@@ -481,9 +422,7 @@ class Session:
         """Dial again with backoff and full jitter, or give up."""
         was_ready = self.phase == READY
         self.turns.upstream_lost(self.now_ms)
-        self.pending_audio.extendleft(reversed(self.unsettled_audio))
-        self.pending_bytes += self.unsettled_bytes
-        self._forget_audio()
+        self.intake.lost()
         self._disarm("configure", "rotate", "stuck")
         self.out.append(CloseUpstream())
         self._event("upstream.lost", code=error.code)
@@ -535,14 +474,14 @@ class Session:
         """A server-side function returned."""
         self.now_ms = now_ms
         if self.phase == READY:
-            self.turns.tool_result(name, call_id, output, ok, now_ms)
+            self.answers.tool_result(name, call_id, output, ok, now_ms)
         return self._flush()
 
     def saved(self, item_id: str, message_id: str, now_ms: int) -> list[Effect]:
         """The journal stored an item."""
         self.now_ms = now_ms
         if self.phase != ENDED:
-            self.turns.saved(item_id, message_id)
+            self.talk.saved(item_id, message_id)
         return self._flush()
 
     # ---- ends --------------------------------------------------------------------------------------------
@@ -558,7 +497,7 @@ class Session:
         self.now_ms = now_ms
         if self.phase == ENDED or self.draining:
             return []
-        self.draining = self.turns.gate.held = True
+        self.draining = self.talk.gate.held = True
         self._send(message("draining", message="This server is restarting. The call will go on in a moment."))
         return self._flush()
 
@@ -566,9 +505,7 @@ class Session:
     def quiet(self) -> bool:
         """Whether nothing is being said or made: a good moment to leave."""
         return (
-            not self.turns.gate.busy
-            and self.turns.playout.sounding is None
-            and not self.turns.playout.cleared
+            not self.talk.gate.busy and self.talk.playout.sounding is None and not self.talk.playout.cleared
         )
 
     def _end(self, reason: str, close_code: int | None = None) -> None:
@@ -580,8 +517,8 @@ class Session:
         self.deadlines.clear()
         summary = {
             "duration_ms": self.now_ms,
-            "turns": self.turns.answers,
-            "interruptions": self.turns.interruptions,
+            "turns": self.talk.answers,
+            "interruptions": self.talk.interruptions,
         }
         self._event("ended", reason=reason, ignored=dict(self.ignored.most_common(20)))
         self.out.append(RecordEnd(reason, self.counters()))
@@ -591,14 +528,14 @@ class Session:
     def counters(self) -> dict[str, Any]:
         """The numbers of the session row."""
         return {
-            "turns": self.turns.answers,
-            "interruptions": self.turns.interruptions,
+            "turns": self.talk.answers,
+            "interruptions": self.talk.interruptions,
             "reconnects_browser": max(0, self.attachments - 1),
             "reconnects_upstream": self.upstream_reconnects,
-            "audio_in_ms": samples_to_ms(self.audio_in_samples),
-            "audio_out_ms": self.turns.audio_out_ms,
-            "dropped_ms": self.dropped_bytes // BYTES_PER_MS,
-            "first_audio_ms": self.turns.first_audio_ms,
+            "audio_in_ms": samples_to_ms(self.intake.total_samples),
+            "audio_out_ms": self.talk.audio_out_ms,
+            "dropped_ms": self.intake.dropped_ms,
+            "first_audio_ms": self.talk.first_audio_ms,
         }
 
     # ---- time --------------------------------------------------------------------------------------------
@@ -606,7 +543,7 @@ class Session:
     def deadline_ms(self) -> int | None:
         """When `tick` must be called at the latest; None when nothing is waited for."""
         times = list(self.deadlines.values())
-        if (gate := self.turns.gate.deadline_ms()) is not None and self.phase == READY:
+        if (gate := self.talk.gate.deadline_ms()) is not None and self.phase == READY:
             times.append(gate)
         return min(times) if times else None
 
@@ -617,9 +554,9 @@ class Session:
             if at_ms <= now_ms and self.deadlines.get(name) == at_ms:
                 del self.deadlines[name]
                 self._due(name)
-        gate = self.turns.gate.deadline_ms()
+        gate = self.talk.gate.deadline_ms()
         if self.phase == READY and gate is not None and gate <= now_ms:
-            self.out += self.turns.gate.expired(now_ms)
+            self.out += self.talk.gate.expired(now_ms)
         return self._flush()
 
     def _due(self, name: str) -> None:
@@ -645,9 +582,9 @@ class Session:
         elif name == "limit":
             self._end("time_limit")
         elif name == "stuck":
-            self.out += self.turns.gate.cancel()
+            self.out += self.talk.gate.cancel()
             self._warn("answer.slow", "The answer stopped coming. Ask again.")
-            self.turns.gate.expired(self.now_ms)
+            self.talk.gate.expired(self.now_ms)
         elif name == "rotate":
             if self.quiet and self.turns.speaking_item is None:
                 self._event("upstream.rotated")
@@ -679,22 +616,22 @@ class Session:
             return "reconnecting"
         if self.turns.speaking_item:
             return "hearing"
-        sounding = self.turns.playout.sounding
+        sounding = self.talk.playout.sounding
         if sounding is not None and sounding.heard > 0:
             return "speaking"
-        if sounding is not None or self.turns.gate.busy or self.turns.gate.wanted or self.turns.tools_running:
+        if sounding is not None or self.talk.gate.busy or self.talk.gate.wanted or self.talk.tools_running:
             return "thinking"
         return "listening"
 
     def _public_config(self) -> dict[str, Any]:
         """What the page may know of the configuration: never instructions, tools or addresses."""
-        detection = self.turns.turn_detection
+        detection = self.talk.turn_detection
         return {
             "modality": self.config.modality,
             "voice": self.config.voice,
             "model": self.config.model,
             "turn_detection": {"type": "none"} if detection is None else detection,
-            "interruptible": self.turns.interruptible,
+            "interruptible": self.talk.interruptible,
             "offline": self.config.is_local,
         }
 
@@ -710,12 +647,12 @@ class Session:
     def _flush(self) -> list[Effect]:
         """The effects gathered since the last call, with the deadlines and the state that follow from them."""
         if self.phase != ENDED:
-            waiting = self.turns.playout.cleared
+            waiting = self.talk.playout.cleared
             for item_id in waiting:
                 self.deadlines.setdefault(f"clear:{item_id}", self.now_ms + self.config.clear_deadline_ms)
             for name in [n for n in self.deadlines if n.startswith("clear:") and n[6:] not in waiting]:
                 del self.deadlines[name]
-            if self.attached and self.turns.playout.window_full:
+            if self.attached and self.talk.playout.window_full:
                 self.deadlines.setdefault("stall", self.now_ms + self.config.stall_ms)
             else:
                 self._disarm("stall")

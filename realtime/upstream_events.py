@@ -173,6 +173,18 @@ def object_of(event: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
+def object_or_empty(event: dict[str, Any], name: str) -> dict[str, Any]:
+    """A field that may be an object; anything else counts as an empty one."""
+    value = event.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def word_of(event: dict[str, Any], name: str) -> str | None:
+    """A field that may be a short text, such as a code; None when it is anything else."""
+    value = event.get(name)
+    return value if isinstance(value, str) and 0 < len(value) <= 80 else None
+
+
 def count_of(value: Any, *path: str) -> int:
     """A counter somewhere inside usage details; 0 when absent or not a count."""
     for name in path:

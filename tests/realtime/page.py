@@ -14,7 +14,9 @@ from websockets.exceptions import ConnectionClosed
 
 DEADLINE_S = 15.0
 FRAME_BYTES = 1_920
-CAPTURED_AHEAD = 24_000 * 40  # tests speak faster than real time: the relay grants that to audio captured before hello
+CAPTURED_AHEAD = (
+    24_000 * 40
+)  # tests speak faster than real time: the relay grants that to audio captured before hello
 T = TypeVar("T")
 
 
@@ -69,7 +71,9 @@ class Page:
             max_size=None,
         )
         self.close_code = None
-        await self.say("hello", **{"uplink_samples": len(self.uplink) // 2 + CAPTURED_AHEAD, "client": {}, **hello})
+        await self.say(
+            "hello", **{"uplink_samples": len(self.uplink) // 2 + CAPTURED_AHEAD, "client": {}, **hello}
+        )
 
     async def cut(self) -> None:
         """The network drops: no close frame."""

@@ -10,7 +10,11 @@ from conversations.models import Message
 from tests.realtime.page import eventually, silence, tone
 
 LONG = [
-    {"hears": "Tell me a story.", "says": "Once upon a time there was a relay that never slept.", "audio_ms": 8_000},
+    {
+        "hears": "Tell me a story.",
+        "says": "Once upon a time there was a relay that never slept.",
+        "audio_ms": 8_000,
+    },
     {"hears": "Stop.", "says": "Fine.", "audio_ms": 300},
 ]
 

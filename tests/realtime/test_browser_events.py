@@ -36,7 +36,9 @@ def test_the_protocol_page_lists_what_the_relay_says() -> None:
     assert set(table("Relay to browser")) == set(browser_events.TO_BROWSER)
 
 
-@pytest.mark.parametrize(("size", "error"), [(9_600, None), (9_602, TooLarge), (2, None), (0, BadMessage), (3, BadMessage)])
+@pytest.mark.parametrize(
+    ("size", "error"), [(9_600, None), (9_602, TooLarge), (2, None), (0, BadMessage), (3, BadMessage)]
+)
 def test_frames_are_checked_to_the_byte(size: int, error: type[Exception] | None) -> None:
     if error is None:
         browser_events.check_frame(bytes(size))
@@ -70,13 +72,18 @@ def test_messages_have_a_largest_size() -> None:
 
 
 def test_typed_text_keeps_everything_but_what_a_database_refuses() -> None:
-    said = browser_events.parse(json.dumps({"type": "input.text", "text": "[[[[[[[[[{x}\x00 é 🎤", "client_id": "c"}))
+    said = browser_events.parse(
+        json.dumps({"type": "input.text", "text": "[[[[[[[[[{x}\x00 é 🎤", "client_id": "c"})
+    )
     assert said["text"] == "[[[[[[[[[{x} é 🎤"
     lone = browser_events.parse('{"type":"input.text","text":"a\\ud800b","client_id":"c"}')
     lone["text"].encode("utf-8")
 
 
-@given(st.text(max_size=200) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
+@given(
+    st.text(max_size=200)
+    | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps)
+)
 def test_no_text_breaks_the_parser(text: str) -> None:
     try:
         browser_events.parse(text)
@@ -87,7 +94,9 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 @given(st.sampled_from(sorted(browser_events.FROM_BROWSER)), st.dictionaries(st.sampled_from(
     ["text", "client_id", "item_id", "samples", "t", "played", "uplink_samples", "turn_detection", "speed", "muted"]
 ), st.none() | st.integers() | st.text(max_size=20) | st.booleans() | st.dictionaries(st.text(max_size=5), st.integers()), max_size=4))  # fmt: skip
-def test_known_types_with_any_fields_give_a_message_or_a_named_error(kind: str, fields: dict[str, Any]) -> None:
+def test_known_types_with_any_fields_give_a_message_or_a_named_error(
+    kind: str, fields: dict[str, Any]
+) -> None:
     try:
         said = browser_events.parse(json.dumps({"type": kind, **fields}))
     except BrowserError:

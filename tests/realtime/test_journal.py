@@ -32,7 +32,10 @@ class Store:
             raise OperationalError("locked")
         self.batches += 1
         self.written += entries
-        return [f"id of {entry.record.item_id}" if isinstance(entry.record, RecordMessage) else None for entry in entries]
+        return [
+            f"id of {entry.record.item_id}" if isinstance(entry.record, RecordMessage) else None
+            for entry in entries
+        ]
 
     @property
     def texts(self) -> list[str]:
@@ -56,7 +59,9 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_message_is_called_saved_after_it_is_stored(tmp_path: Path) -> None:
     store, said = Store(), []
     journal = Journal(store.write, tmp_path)
-    journal.put(entry(words("hello"), lambda item_id, message_id: said.append((item_id, message_id, store.texts[:]))))
+    journal.put(
+        entry(words("hello"), lambda item_id, message_id: said.append((item_id, message_id, store.texts[:])))
+    )
     assert await journal.flush(5)
     assert said == [("i", "id of i", ["hello"])]
     await journal.close()

@@ -9,7 +9,6 @@ from uuid import uuid4
 import pytest
 from django.core.cache import cache
 from django.test import Client
-from django.utils import timezone
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
@@ -46,7 +45,11 @@ def test_a_mint_answers_everything_a_page_needs_and_never_the_key(her: APIClient
     assert body["url"] == "ws://testserver/ws/realtime/"
     assert body["protocol"] == "voice.v1"
     detection = body["voice_config"]["turn_detection"]
-    assert (detection["threshold"], detection["prefix_padding_ms"], detection["silence_duration_ms"]) == (0.5, 300, 500)
+    assert (detection["threshold"], detection["prefix_padding_ms"], detection["silence_duration_ms"]) == (
+        0.5,
+        300,
+        500,
+    )
     assert CANARY_KEY not in answer.content.decode()
     assert "instructions" not in answer.content.decode()
     assert answer["Cache-Control"] == "no-store"
@@ -68,9 +71,16 @@ def test_a_cookie_needs_the_csrf_token_and_the_sites_own_origin(ada: Any) -> Non
     assert browser.post(ADDRESS, "{}", content_type="application/json").status_code == 403
     page = Client()
     page.force_login(ada)
-    for origin, status in (("http://testserver", 200), ("http://evil.example", 403), ("", 403), ("null", 403)):
+    for origin, status in (
+        ("http://testserver", 200),
+        ("http://evil.example", 403),
+        ("", 403),
+        ("null", 403),
+    ):
         headers = {"origin": origin} if origin else {}
-        assert page.post(ADDRESS, "{}", content_type="application/json", headers=headers).status_code == status, origin
+        assert (
+            page.post(ADDRESS, "{}", content_type="application/json", headers=headers).status_code == status
+        ), origin
 
 
 def test_get_is_not_a_mint(her: APIClient) -> None:
@@ -107,11 +117,18 @@ def test_a_site_without_voice_says_so(her: APIClient, settings: Any) -> None:
 def live(user: Any, **fields: Any) -> RealtimeSession:
     values = {"conversation": create_conversation(owner=user), "modality": "voice", **fields}
     return RealtimeSession.objects.create(
-        id=uuid4(), user=user, model="m", engine="local", lease_until=timezone.now() + services.LEASE, **values
+        id=uuid4(),
+        user=user,
+        model="m",
+        engine="local",
+        lease_until=services.lease_end(),
+        **values,
     )
 
 
-def test_too_many_calls_at_once_are_refused_with_a_time_to_wait(her: APIClient, ada: Any, settings: Any) -> None:
+def test_too_many_calls_at_once_are_refused_with_a_time_to_wait(
+    her: APIClient, ada: Any, settings: Any
+) -> None:
     for _ in range(settings.REALTIME_MAX_SESSIONS_PER_USER):
         live(ada)
     answer = her.post(ADDRESS, {}, format="json")
@@ -123,7 +140,9 @@ def test_too_many_calls_at_once_are_refused_with_a_time_to_wait(her: APIClient, 
 def test_a_call_in_the_same_conversation_does_not_count(her: APIClient, ada: Any, settings: Any) -> None:
     sessions = [live(ada) for _ in range(settings.REALTIME_MAX_SESSIONS_PER_USER)]
     fields = {"conversation_id": str(sessions[0].conversation_id)}
-    assert her.post(ADDRESS, fields, format="json").status_code == 200  # the new call takes the old one's place
+    assert (
+        her.post(ADDRESS, fields, format="json").status_code == 200
+    )  # the new call takes the old one's place
     live(ada)
     assert her.post(ADDRESS, fields, format="json").status_code == 429
 

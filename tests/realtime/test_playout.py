@@ -135,7 +135,10 @@ def test_a_page_that_comes_back_ends_up_with_every_sample_once(
         if played:
             playout.position(name, played)
     if reloaded:
-        has = {name: data[: 2 * min(len(data) // 2, _heard_of(playout, name, data))] for name, data in has.items()}
+        has = {
+            name: data[: 2 * min(len(data) // 2, _heard_of(playout, name, data))]
+            for name, data in has.items()
+        }
         mark = None
     playout.rewind(mark)
     current = ""

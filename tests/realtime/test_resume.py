@@ -129,7 +129,9 @@ async def test_a_second_tab_supersedes_the_first(make_site: Any, ada: Any) -> No
     await eventually(lambda: site.upstream.open_count == 0)
 
 
-async def test_a_resume_after_the_end_starts_a_new_session_in_the_same_conversation(make_site: Any, ada: Any) -> None:
+async def test_a_resume_after_the_end_starts_a_new_session_in_the_same_conversation(
+    make_site: Any, ada: Any
+) -> None:
     site = await make_site(LONG)
     async with await site.page(ada) as page:
         await page.until("ready")

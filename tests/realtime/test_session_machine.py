@@ -179,7 +179,7 @@ class SessionMachine(RuleBasedStateMachine):
         held = [(item_id, count) for item_id, count in self.received.items() if item_id not in self.cut]
         received = None if reloaded or not held else {"item_id": held[-1][0], "samples": held[-1][1]}
         if reloaded:
-            for item in self.session.turns.playout.items.values():
+            for item in self.session.talk.playout.items.values():
                 self.received[item.item_id] = item.heard
         self.do(self.session.attach({"uplink_samples": 0, "received": received}, self.now_ms))
 
@@ -225,7 +225,11 @@ class SessionMachine(RuleBasedStateMachine):
     def configure(self, kind: str, interruptible: bool) -> None:
         self.pass_time(1_000)
         if self.attached:
-            said = {"type": "session.configure", "turn_detection": {"type": kind}, "interruptible": interruptible}
+            said = {
+                "type": "session.configure",
+                "turn_detection": {"type": kind},
+                "interruptible": interruptible,
+            }
             self.do(self.session.browser_message(said, self.now_ms))
 
     @precondition(lambda self: self.attached)
@@ -261,12 +265,16 @@ class SessionMachine(RuleBasedStateMachine):
     @rule()
     def hear_speech(self) -> None:
         self.person = self.new_id("u")
-        if self.active and self.session.turns.interruptible:
-            self.said({"type": "input_audio_buffer.speech_started", "item_id": self.person, "audio_start_ms": 0})
+        if self.active and self.session.talk.interruptible:
+            self.said(
+                {"type": "input_audio_buffer.speech_started", "item_id": self.person, "audio_start_ms": 0}
+            )
             if self.active:
                 self.finish_response("cancelled")
         else:
-            self.said({"type": "input_audio_buffer.speech_started", "item_id": self.person, "audio_start_ms": 0})
+            self.said(
+                {"type": "input_audio_buffer.speech_started", "item_id": self.person, "audio_start_ms": 0}
+            )
 
     @precondition(lambda self: self.upstream_open and self.person is not None)
     @rule()
@@ -276,7 +284,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.said({"type": "input_audio_buffer.speech_stopped", "item_id": person, "audio_end_ms": 1})
         self.said({"type": "input_audio_buffer.committed", "item_id": person})
         self.untranscribed.append(person)
-        if self.session.turns.turn_detection and self.active is None and self.upstream_open:
+        if self.session.talk.turn_detection and self.active is None and self.upstream_open:
             self.create_response()
 
     @precondition(lambda self: self.upstream_open and self.untranscribed)
@@ -287,14 +295,21 @@ class SessionMachine(RuleBasedStateMachine):
         if text is None:
             self.said({"type": base + "failed", "item_id": item_id, "content_index": 0, "error": {}})
         else:
-            self.said({"type": base + "completed", "item_id": item_id, "content_index": 0, "transcript": text})
+            self.said(
+                {"type": base + "completed", "item_id": item_id, "content_index": 0, "transcript": text}
+            )
 
     @precondition(lambda self: self.upstream_open and self.asked)
     @rule()
     def answer_a_request(self) -> None:
         event_id = self.asked.pop(0)
         if self.active is not None:
-            error = {"code": "conversation_already_has_active_response", "event_id": event_id, "type": "x", "message": "y"}
+            error = {
+                "code": "conversation_already_has_active_response",
+                "event_id": event_id,
+                "type": "x",
+                "message": "y",
+            }
             self.said({"type": "error", "error": error})
         else:
             self.create_response()
@@ -310,7 +325,9 @@ class SessionMachine(RuleBasedStateMachine):
         base = {"response_id": self.active, "output_index": 0, "content_index": 0}
         if self.item is None:
             self.item = self.new_id("a")
-            self.said({"type": "response.output_item.added", **base, "item": {"id": self.item, "type": "message"}})
+            self.said(
+                {"type": "response.output_item.added", **base, "item": {"id": self.item, "type": "message"}}
+            )
         base["item_id"] = self.item
         self.said({"type": "response.output_audio_transcript.delta", **base, "delta": "word "})
         if self.active is None:
@@ -369,7 +386,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_window_holds(self) -> None:
-        items = self.session.turns.playout.items.values()
+        items = self.session.talk.playout.items.values()
         assert sum(item.sent - item.heard for item in items) <= CONFIG.ahead_ms * 24
         assert all(item.heard <= item.sent <= item.produced for item in items)
 

@@ -61,7 +61,13 @@ def redeem(text: str, origin: str = "") -> services.Opening:
 
 def test_a_token_is_for_one_origin(ada: Any) -> None:
     minted = services.mint(user=ada, origin="https://voice.example")
-    for origin in ("", "https://voice.example.evil", "https://voice.example:8443", "http://voice.example", "null"):
+    for origin in (
+        "",
+        "https://voice.example.evil",
+        "https://voice.example:8443",
+        "http://voice.example",
+        "null",
+    ):
         with pytest.raises(Refused):
             redeem(minted.token, origin)
     assert redeem(minted.token, "https://voice.example").session_id == minted.session_id

@@ -23,7 +23,11 @@ def test_items_keep_the_order_of_their_onset_whatever_arrives_first() -> None:
 
 def test_seeds_tell_what_was_heard_and_leave_out_what_failed() -> None:
     transcript = Transcript(0)
-    for item_id, role, text, heard in (("1", "user", "Hi", None), ("2", "assistant", "Hello there", 5), ("3", "user", "", None)):
+    for item_id, role, text, heard in (
+        ("1", "user", "Hi", None),
+        ("2", "assistant", "Hello there", 5),
+        ("3", "user", "", None),
+    ):
         item = transcript.open(item_id, role, "voice", 0)
         item.text, item.heard_chars, item.status = text, heard, "completed"
     transcript.open("4", "user", "voice", 0).status = "failed"

@@ -32,7 +32,10 @@ async def test_a_lost_upstream_is_dialled_again_and_told_what_was_said(make_site
         await page.until("state", state="reconnecting")
         await page.until("state", state="listening")
         await eventually(lambda: len(seeds_of(site.upstream.connections[1])) == 2)
-        assert seeds_of(site.upstream.connections[1]) == [("user", "First question."), ("assistant", "First answer.")]
+        assert seeds_of(site.upstream.connections[1]) == [
+            ("user", "First question."),
+            ("assistant", "First answer."),
+        ]
         await page.speak(tone(400) + silence(900))
         await page.until("audio.end")
         await page.say("session.end")
@@ -83,7 +86,9 @@ async def test_a_wrong_key_is_not_tried_again_by_the_next_call(make_site: Any, a
 
 
 async def test_an_answer_that_fails_without_an_error_event_is_told(make_site: Any, ada: Any) -> None:
-    site = await make_site([{"fails": {"type": "server_error", "code": "rate_limit_exceeded", "message": "x"}}])
+    site = await make_site(
+        [{"fails": {"type": "server_error", "code": "rate_limit_exceeded", "message": "x"}}]
+    )
     async with await site.page(ada, modality="text") as page:
         await page.until("ready")
         await page.say("input.text", text="Hello?", client_id="c1")
@@ -92,7 +97,9 @@ async def test_an_answer_that_fails_without_an_error_event_is_told(make_site: An
         await page.until("message.saved", item_id=own["item_id"], status="unanswered")
 
 
-async def test_an_upstream_that_is_not_there_is_told_in_bounded_time(make_site: Any, ada: Any, settings: Any) -> None:
+async def test_an_upstream_that_is_not_there_is_told_in_bounded_time(
+    make_site: Any, ada: Any, settings: Any
+) -> None:
     site = await make_site(SCRIPT)
     settings.REALTIME_BASE_URL = "ws://127.0.0.1:9/v1/realtime"
     async with await site.page(ada) as page:

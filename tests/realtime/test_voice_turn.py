@@ -18,7 +18,9 @@ async def kept(**filters: Any) -> list[Message]:
     return await sync_to_async(lambda: list(Message.objects.filter(**filters).in_order()))()
 
 
-async def test_a_spoken_question_is_answered_in_text_and_speech_and_kept_in_order(make_site: Any, ada: Any) -> None:
+async def test_a_spoken_question_is_answered_in_text_and_speech_and_kept_in_order(
+    make_site: Any, ada: Any
+) -> None:
     site = await make_site(SCRIPT)
     async with await site.page(ada) as page:
         ready = await page.until("ready")
@@ -98,7 +100,9 @@ async def test_two_people_at_once_hear_only_their_own(make_site: Any, ada: Any, 
 
 
 @pytest.mark.parametrize("status", [401, 404])
-async def test_a_refusal_of_the_upstream_is_told_and_ends_the_session(make_site: Any, ada: Any, status: int) -> None:
+async def test_a_refusal_of_the_upstream_is_told_and_ends_the_session(
+    make_site: Any, ada: Any, status: int
+) -> None:
     site = await make_site(SCRIPT)
     site.upstream.faults = [{"name": "refuse", "status": status}]
     async with await site.page(ada) as page:

@@ -1,0 +1,241 @@
+"""The assistant's side of a talk: responses, their items, text, speech, function calls and usage. Pure.
+
+Order and fields of the events follow the provider's published event reference. What belongs to a cancelled response
+or to an item that was cut is dropped, however late it comes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from realtime import upstream_events as up
+from realtime.audio import decode_base64, samples_to_ms
+from realtime.browser_events import message
+from realtime.effects import RecordUsage, RunTool, SendBrowser, SendUpstream
+from realtime.exceptions import FATAL_UPSTREAM_CODES
+from realtime.latency import TurnMarks
+from realtime.talk import Talk
+from realtime.transcript import COMPLETED, FAILED, INTERRUPTED, PENDING, UNANSWERED, Item
+
+CHECKPOINT_MS = 1_000  # partial answers are kept at least this often
+MAX_TOOL_ROUNDS = 5
+
+
+class Answers:
+    """Takes the upstream's events about answers."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.talk = talk
+
+    def on_response_created(self, event: dict[str, Any], now_ms: int) -> None:
+        """An answer begins."""
+        response_id = up.id_of(up.object_of(event, "response"), "id")
+        self.talk.out += self.talk.gate.created(response_id, now_ms)
+        self.talk.marks[response_id] = TurnMarks(response_id, self.talk.input_ended_ms, now_ms)
+        self.talk.input_ended_ms = None
+        if response_id not in self.talk.gate.cancelled:
+            self.talk.out.append(SendBrowser(message("response.started", response_id=response_id)))
+
+    def on_output_item_added(self, event: dict[str, Any], now_ms: int) -> None:
+        """A part of the answer begins: a message to speak or write. Function calls are taken when they are done."""
+        item_event = up.object_of(event, "item")
+        if item_event.get("type") != "message":
+            return
+        self._answer_item(up.id_of(item_event, "id"), up.id_of(event, "response_id"), now_ms)
+
+    def _answer_item(self, item_id: str, response_id: str, now_ms: int) -> Item | None:
+        """The assistant's item, or None when its events are to be dropped."""
+        if response_id in self.talk.gate.cancelled:
+            self.talk.cut.add(item_id)
+        if item_id in self.talk.cut:
+            return None
+        item = self.talk.transcript.open(item_id, "assistant", self.talk.config.modality, now_ms)
+        if item.role != "assistant":
+            return None
+        item.response_id, item.shown = response_id, True
+        marks = self.talk.marks.get(response_id)
+        if marks and not marks.item_id:
+            marks.item_id = item_id
+        return item
+
+    def on_answer_text_delta(self, event: dict[str, Any], now_ms: int) -> None:
+        """More text of the answer, spoken or written."""
+        item = self._answer_item(up.id_of(event, "item_id"), up.id_of(event, "response_id"), now_ms)
+        delta = up.text_of(event, "delta")
+        if item is None or not delta or item.status != PENDING:
+            return
+        self._note_first_delta(item, now_ms, spoken=self.talk.config.modality == "text")
+        self.talk.show_delta(item, delta, now_ms)
+        if now_ms - item.checkpoint_ms >= CHECKPOINT_MS:
+            item.checkpoint_ms = now_ms
+            self.talk.out.append(self.talk.transcript.record(item))
+
+    def on_answer_text_done(self, event: dict[str, Any], now_ms: int) -> None:
+        """The whole text of the answer."""
+        item = self._answer_item(up.id_of(event, "item_id"), up.id_of(event, "response_id"), now_ms)
+        if item is None or item.status != PENDING:
+            return
+        item.text = up.text_of(event, "transcript" if "transcript" in event else "text")
+
+    def on_audio_delta(self, event: dict[str, Any], now_ms: int) -> None:
+        """More speech of the answer."""
+        item = self._answer_item(up.id_of(event, "item_id"), up.id_of(event, "response_id"), now_ms)
+        delta = event.get("delta")
+        if item is None or not isinstance(delta, str):
+            return
+        try:
+            pcm = decode_base64(delta)
+        except ValueError:
+            raise up.Malformed("delta") from None
+        if not pcm:
+            return
+        self._note_first_delta(item, now_ms, spoken=True)
+        self.talk.audio_out_ms += samples_to_ms(len(pcm) // 2)
+        if not self.talk.playout.add(item.item_id, pcm):
+            self.talk.out += self.talk.gate.cancel()
+            self.talk.playout.finish(item.item_id)
+            self.talk.out.append(
+                SendBrowser(
+                    message("warning", code="answer.too_long", message="The answer was too long and was cut.")
+                )
+            )
+        self.talk.out += self.talk.playout.due()
+
+    def on_audio_done(self, event: dict[str, Any], now_ms: int) -> None:
+        """All speech of the item was made."""
+        self.talk.playout.finish(up.id_of(event, "item_id"))
+        self.talk.out += self.talk.playout.due()
+
+    def on_output_item_done(self, event: dict[str, Any], now_ms: int) -> None:
+        """A part of the answer is made: its text is final, or it is a function call to run."""
+        item_event, response_id = up.object_of(event, "item"), up.id_of(event, "response_id")
+        if item_event.get("type") == "function_call":
+            if response_id not in self.talk.gate.cancelled and item_event.get("status") == "completed":
+                self._run_tool(item_event)
+            return
+        item = self._answer_item(up.id_of(item_event, "id"), response_id, now_ms)
+        if item is None:
+            return
+        self.talk.playout.finish(item.item_id)
+        if item_event.get("status", "completed") == "completed" and item.status == PENDING:
+            item.status, item.changed_ms = COMPLETED, now_ms
+            self.talk.keep_and_show(item)
+        self.talk.out += self.talk.playout.due()
+
+    def on_response_done(self, event: dict[str, Any], now_ms: int) -> None:
+        """The answer is made, cancelled or failed; it need not have been heard yet."""
+        response = up.object_of(event, "response")
+        response_id = up.id_of(response, "id")
+        status = up.word_of(response, "status") or "failed"
+        details = up.object_or_empty(response, "status_details")
+        code = up.word_of(up.object_or_empty(details, "error"), "code")
+        was_cut = response_id in self.talk.gate.cancelled
+        for item in self.talk.transcript.items.values():
+            if item.response_id != response_id:
+                continue
+            self.talk.playout.finish(item.item_id)
+            if item.status == PENDING:
+                item.status = COMPLETED if status == "completed" else INTERRUPTED if item.text else FAILED
+                item.changed_ms = now_ms
+                self.talk.keep_and_show(item)
+        self._keep_response_usage(response_id, response.get("usage"))
+        if marks := self.talk.marks.get(response_id):
+            marks.status = status
+            self.talk.out.append(marks.record())
+        if status == "completed":
+            self.talk.answers += 1
+        self.talk.out.append(
+            SendBrowser(
+                message(
+                    "response.done",
+                    response_id=response_id,
+                    status=status,
+                    reason=_reason(status, details, was_cut),
+                )
+            )
+        )
+        self.talk.out += self.talk.gate.done(response_id, now_ms)
+        if status == "failed":
+            self._answer_failed(code)
+        self.talk.out += self.talk.playout.due()
+
+    def _answer_failed(self, code: str | None) -> None:
+        """An answer that failed says so: the upstream often sends no separate error."""
+        if code in FATAL_UPSTREAM_CODES:
+            self.talk.fatal_code = code
+            return
+        limited = code in ("rate_limit_exceeded", "inference_rate_limit_exceeded")
+        self.talk.out.append(
+            SendBrowser(
+                message(
+                    "error",
+                    code="upstream.rate_limited" if limited else "upstream.answer_failed",
+                    message="The voice service is busy. Wait a moment and try again."
+                    if limited
+                    else "The assistant could not answer. Try again.",
+                    retryable=True,
+                    retry_after=None,
+                ),
+                overtakes=True,
+            )
+        )
+        for item in reversed(self.talk.transcript.items.values()):
+            if item.role == "user":
+                if item.modality == "text" and item.status == COMPLETED:
+                    item.status = UNANSWERED
+                    self.talk.out.append(self.talk.transcript.record(item))
+                break
+
+    def _run_tool(self, call: dict[str, Any]) -> None:
+        name, call_id = up.id_of(call, "name"), up.id_of(call, "call_id")
+        arguments = up.text_of(call, "arguments", 16_000)
+        self.talk.tools_running.add(call_id)
+        self.talk.out.append(SendBrowser(message("tool.status", name=name, status="running")))
+        self.talk.out.append(RunTool(name, call_id, arguments))
+
+    def tool_result(self, name: str, call_id: str, output: str, ok: bool, now_ms: int) -> None:
+        """A server-side function is done; the answer goes on when all of them are."""
+        if call_id not in self.talk.tools_running:
+            return
+        self.talk.tools_running.discard(call_id)
+        self.talk.out.append(
+            SendBrowser(message("tool.status", name=name, status="done" if ok else "failed"))
+        )
+        self.talk.out.append(SendUpstream(up.create_tool_output(call_id, output)))
+        if not self.talk.tools_running:
+            self.talk.tool_rounds += 1
+            if self.talk.tool_rounds <= MAX_TOOL_ROUNDS:
+                self.talk.out += self.talk.gate.want(now_ms)
+
+    def _note_first_delta(self, item: Item, now_ms: int, *, spoken: bool) -> None:
+        marks = self.talk.marks.get(item.response_id)
+        if spoken and marks and marks.first_delta_ms is None:
+            marks.first_delta_ms = now_ms
+
+    def _keep_response_usage(self, response_id: str, usage: Any) -> None:
+        if not isinstance(usage, dict):
+            return  # null on some cancelled and failed answers
+        count = up.count_of
+        self.talk.out.append(
+            RecordUsage(
+                meter="response",
+                reference=response_id,
+                text_in=count(usage, "input_token_details", "text_tokens"),
+                audio_in=count(usage, "input_token_details", "audio_tokens"),
+                cached_text=count(usage, "input_token_details", "cached_tokens_details", "text_tokens"),
+                cached_audio=count(usage, "input_token_details", "cached_tokens_details", "audio_tokens"),
+                text_out=count(usage, "output_token_details", "text_tokens"),
+                audio_out=count(usage, "output_token_details", "audio_tokens"),
+            )
+        )
+
+
+def _reason(status: str, details: dict[str, Any], was_cut: bool) -> str | None:
+    """Why an answer is not complete, in words of our own choosing: nothing of the upstream's text is passed on."""
+    if status == "completed":
+        return None
+    known = {"turn_detected", "client_cancelled", "max_output_tokens", "content_filter"}
+    reason = details.get("reason")
+    if reason in known:
+        return str(reason)
+    return "interrupted" if was_cut else "failed"

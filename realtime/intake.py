@@ -1,0 +1,104 @@
+"""Microphone audio of a session: counted, paced, held for an upstream, remembered until it is an item. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from realtime.audio import BYTES_PER_MS, bytes_to_samples, samples_to_ms
+from realtime.browser_events import check_frame
+from realtime.effects import Effect, SendUpstreamAudio
+from realtime.exceptions import TooFast
+from realtime.queues import audio_budget, frame_budget
+
+ACK_EVERY_SAMPLES = 12_000
+MAX_DROPPED_MS = 10_000  # audio faster than real time for this long ends the connection
+MAX_GAP_MS = 60_000  # what a page keeps while it is away
+QUIET_AUDIO_MS = 1_000  # kept while nobody speaks: the onset of a word that was not recognised as speech yet
+
+
+class Intake:
+    """What comes from the microphone. `samples` is on the page's own count, so that both sides agree where to go on."""
+
+    def __init__(self, held_ms: int) -> None:
+        self.held_ms = held_ms
+        self.samples = 0
+        self.total_samples = 0
+        self.acked_samples = 0
+        self.dropped_bytes = 0
+        self.messages = frame_budget()  # of any kind; shared with the session's messages that cost nothing
+        self._audio = audio_budget()
+        self._held: deque[bytes] = deque()  # for an upstream that is not ready
+        self._held_bytes = 0
+        self._unsettled: deque[bytes] = deque()  # sent, but not an item yet
+        self._unsettled_bytes = 0
+
+    def attach(self, captured_samples: int) -> None:
+        """A page says how much it has captured. The gap is granted on top of the pace: it was spoken in real time."""
+        if captured_samples < self.samples:
+            self.samples = 0  # a reloaded page counts from nothing again
+        self.acked_samples = self.samples
+        gap_ms = min(samples_to_ms(captured_samples - self.samples), MAX_GAP_MS)
+        self._audio.credit = max(self._audio.credit, gap_ms * BYTES_PER_MS)
+
+    def take(self, pcm: bytes, now_ms: int, *, ready: bool, speaking: bool) -> list[Effect]:
+        """A frame. Raises BadMessage, TooLarge or TooFast."""
+        check_frame(pcm)
+        self.samples += bytes_to_samples(len(pcm))
+        self.total_samples += bytes_to_samples(len(pcm))
+        granted = self._audio.credit > 0
+        if not self.messages.take(1, now_ms) or not self._audio.take(len(pcm), now_ms):
+            self.dropped_bytes += len(pcm)
+            if self.dropped_ms > MAX_DROPPED_MS:
+                raise TooFast("audio")
+            return []
+        if not ready:
+            self._hold(pcm)
+            return []
+        self._remember(pcm, speaking)
+        return [SendUpstreamAudio(pcm, keep=granted)]
+
+    @property
+    def dropped_ms(self) -> int:
+        """Audio that never reached the upstream."""
+        return self.dropped_bytes // BYTES_PER_MS
+
+    @property
+    def ack_due(self) -> bool:
+        """Whether the page should be told how far we are."""
+        return self.samples - self.acked_samples >= ACK_EVERY_SAMPLES
+
+    def ready(self, *, speaking: bool) -> list[Effect]:
+        """The upstream is ready: what was held goes first."""
+        effects: list[Effect] = []
+        while self._held:
+            pcm = self._held.popleft()
+            effects.append(SendUpstreamAudio(pcm, keep=True))
+            self._remember(pcm, speaking)
+        self._held_bytes = 0
+        return effects
+
+    def lost(self) -> None:
+        """The upstream is gone: the next one hears again what was no item yet."""
+        self._held.extendleft(reversed(self._unsettled))
+        self._held_bytes += self._unsettled_bytes
+        self.settled()
+
+    def settled(self) -> None:
+        """What was sent so far is an item now, or was thrown away."""
+        self._unsettled.clear()
+        self._unsettled_bytes = 0
+
+    def _hold(self, pcm: bytes) -> None:
+        self._held.append(pcm)
+        self._held_bytes += len(pcm)
+        while self._held_bytes > self.held_ms * BYTES_PER_MS:
+            oldest = len(self._held.popleft())
+            self._held_bytes -= oldest
+            self.dropped_bytes += oldest
+
+    def _remember(self, pcm: bytes, speaking: bool) -> None:
+        self._unsettled.append(pcm)
+        self._unsettled_bytes += len(pcm)
+        bound_ms = self.held_ms if speaking else QUIET_AUDIO_MS
+        while self._unsettled_bytes > bound_ms * BYTES_PER_MS:
+            self._unsettled_bytes -= len(self._unsettled.popleft())

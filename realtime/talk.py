@@ -1,0 +1,104 @@
+"""What both sides of a talk share: transcript, playout, gate, marks, and how items are shown and kept. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from realtime.audio import ms_to_samples
+from realtime.browser_events import message
+from realtime.conf import RelayConfig
+from realtime.effects import Effect, SendBrowser
+from realtime.gate import ResponseGate
+from realtime.latency import TurnMarks
+from realtime.playout import Playout
+from realtime.transcript import PENDING, Item, Transcript
+
+
+class Talk:
+    """The state of the talk. Effects are appended to `out`, which the session hands to its relay."""
+
+    def __init__(self, config: RelayConfig, out: list[Effect]) -> None:
+        self.config = config
+        self.out = out
+        self.transcript = Transcript(config.first_position)
+        self.playout = Playout(ms_to_samples(config.ahead_ms), config.downlink_cap_bytes)
+        self.gate = ResponseGate(config.responses_per_minute)
+        self.turn_detection = config.turn_detection
+        self.interruptible = config.interruptible
+        self.marks: dict[str, TurnMarks] = {}  # by response
+        self.input_ended_ms: int | None = (
+            None  # speech stopped or text arrived, and no answer has begun since
+        )
+        self.cut: set[str] = set()  # items whose late events are dropped
+        self.tools_running: set[str] = set()
+        self.tool_rounds = 0  # since the person last said something
+        self.interruptions = 0
+        self.answers = 0
+        self.audio_out_ms = 0
+        self.first_audio_ms: int | None = None
+        self.fatal_code: str | None = None  # an answer failed in a way that no retry can mend
+
+    def discard(self, item: Item) -> None:
+        """Of this item nothing came: it is not kept, and the page takes its place away."""
+        shown = item.shown
+        self.transcript.discard(item.item_id)
+        if shown:
+            self.out.append(SendBrowser(self.done_message(item, "discarded")))
+
+    def snapshot(self, since_ms: int) -> None:
+        """For a page that comes back: every item that may have changed while it was away, whole."""
+        for item in self.transcript.items.values():
+            if item.shown and (item.status == PENDING or item.changed_ms >= since_ms):
+                self.show_done(item)
+                if item.message_id:
+                    self.out.append(SendBrowser(self.saved_message(item)))
+
+    def saved(self, item_id: str, message_id: str) -> None:
+        """The journal has stored the item: tell the page."""
+        if item := self.transcript.items.get(item_id):
+            item.message_id = message_id
+            self.out.append(SendBrowser(self.saved_message(item)))
+
+    def saved_message(self, item: Item) -> dict[str, Any]:
+        """`message.saved` of an item."""
+        return message(
+            "message.saved",
+            message_id=item.message_id,
+            item_id=item.item_id,
+            client_id=item.client_id,
+            status=item.status,
+        )
+
+    def show_delta(self, item: Item, delta: str, now_ms: int) -> None:
+        item.text += delta
+        item.shown, item.changed_ms = True, now_ms
+        self.out.append(
+            SendBrowser(
+                message(
+                    "transcript.delta",
+                    item_id=item.item_id,
+                    role=item.role,
+                    text=delta,
+                    after=self.transcript.after(item),
+                )
+            )
+        )
+
+    def show_done(self, item: Item) -> None:
+        item.shown = True
+        self.out.append(SendBrowser(self.done_message(item, item.status)))
+
+    def done_message(self, item: Item, status: str) -> dict[str, Any]:
+        return message(
+            "transcript.done",
+            item_id=item.item_id,
+            role=item.role,
+            text=item.text,
+            after=self.transcript.after(item),
+            status=status,
+            client_id=item.client_id,
+        )
+
+    def keep_and_show(self, item: Item) -> None:
+        self.out.append(self.transcript.record(item))
+        self.show_done(item)
