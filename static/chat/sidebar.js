@@ -97,8 +97,10 @@ export class Sidebar {
     link.hidden = true;
     link.before(field);
     field.select();
+    let finished = false;
     const finish = async (keep) => {
-      if (!field.isConnected) return;
+      if (finished) return;
+      finished = true; // taking the field away blurs it, which would finish again
       const title = field.value.trim();
       field.remove();
       link.hidden = false;

@@ -1,0 +1,72 @@
+"""German is complete, and its compiled catalogue is that of the source. The texts themselves are for people to judge."""
+
+import ast
+import gettext
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.translation.template import templatize
+
+ROOT = Path(__file__).resolve().parent.parent
+CATALOGUE = ROOT / "locale/de/LC_MESSAGES"
+ENTRY = re.compile(
+    r'^msgid ((?:".*"\n)+)(?:msgid_plural (?:".*"\n)+msgstr\[0\] |msgstr )((?:".*"\n?)+)', re.MULTILINE
+)
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+def joined(quoted: str) -> str:
+    return "".join(ast.literal_eval(part) for part in QUOTED.findall(quoted))
+
+
+def source() -> dict[str, str]:
+    """What `django.po` says: English to German."""
+    text = (CATALOGUE / "django.po").read_text("utf-8")
+    return {joined(english): joined(german) for english, german in ENTRY.findall(text) if joined(english)}
+
+
+def texts_of_templates() -> set[str]:
+    """Every text that the templates mark for translation."""
+    found: set[str] = set()
+    for path in (ROOT / "templates").rglob("*.*"):
+        marked = templatize(path.read_text("utf-8"), origin=str(path))
+        for call in re.findall(r"""\b(?:n?gettext|_)\((u?"(?:[^"\\]|\\.)*"|u?'(?:[^'\\]|\\.)*')""", marked):
+            found.add(ast.literal_eval(call).replace("%%", "%"))
+    return found
+
+
+def test_every_text_of_the_templates_is_translated() -> None:
+    texts = texts_of_templates()
+    assert len(texts) > 150
+    assert sorted(texts - source().keys()) == []
+
+
+def test_no_translation_is_empty() -> None:
+    assert [english for english, german in source().items() if not german] == []
+
+
+def test_the_compiled_catalogue_is_that_of_the_source() -> None:
+    with (CATALOGUE / "django.mo").open("rb") as file:
+        compiled = gettext.GNUTranslations(file)
+    for english, german in source().items():
+        one_of_several = "%(counter)s" in english
+        assert (compiled.ngettext(english, "", 1) if one_of_several else compiled.gettext(english)) == german
+
+
+def test_placeholders_survive_the_translation() -> None:
+    names = re.compile(r"%\(\w+\)s|\{\w+\}")
+    for english, german in source().items():
+        assert sorted(names.findall(english)) == sorted(names.findall(german)), english
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_words_of_javascript_are_one_json_object(language: str) -> None:
+    with translation.override(language):
+        page = render_to_string("parts/strings.html")
+    words = json.loads(page.partition(">")[2].rpartition("<")[0])
+    assert words["listening"] == {"en": "Listening", "de": "Ich höre zu"}[language]
+    assert all(isinstance(text, str) and text for text in words.values())
