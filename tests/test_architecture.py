@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("conversations", "realtime", "voiceproject")
 
-# The relay's files that wait, talk or store. Every other one is pure: it decides, with time as an argument, and knows no
-# Django, no waiting, no socket and no clock. A new file is pure until it is named here.
+# The relay's files that wait, talk or store. Every other one is pure: it decides, with time as an argument, and knows
+# no Django, no waiting, no socket and no clock. A new file is pure until it is named here.
 SHELL = {
     "admin",
     "apps",
