@@ -40,8 +40,8 @@ class Workers:
         self._counting = threading.Lock()
 
     async def run(self, work: Callable[[], T], *, must: bool = True) -> T:
-        """Raises `Overloaded` when the queue is full; work that need not be done gives way at half of it."""
-        if self._busy >= (self._most if must else self._most // 2):
+        """Raises `Overloaded` when the queue is full; what need not be done waits for nobody: idle, or not at all."""
+        if self._busy >= (self._most if must else 1):
             raise Overloaded
         with self._counting:
             self._busy += 1
