@@ -122,6 +122,12 @@ def test_every_test_that_a_page_names_exists(document: str) -> None:
     assert named <= known, f"{document} names {sorted(named - known)}"
 
 
+def test_the_architecture_page_has_every_file_of_the_relay() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = {path.name for path in (ROOT / "realtime").glob("*.py")} - {"__init__.py", "admin.py", "apps.py"}
+    assert {name for name in files if f"`realtime/{name}`" not in text} == set()
+
+
 def test_the_changelog_begins_with_the_version_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     newest = re.search(r"^## ([0-9.]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
