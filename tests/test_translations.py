@@ -1,4 +1,4 @@
-"""German is complete, and its compiled catalogue is that of the source. The texts themselves are for people to judge."""
+"""German is complete, and its compiled catalogue is that of the source. How good it reads is for people to say."""
 
 import ast
 import gettext
