@@ -171,6 +171,13 @@ class Session:
         self.now_ms = now_ms
         if self.phase == ENDED or not self.attached:
             return []
+        if self.config.modality != "voice":
+            raise BadMessage("audio in a text session")
+        self._arm("heartbeat", self.config.heartbeat_ms)
+        speaking = self.turns.speaking_item is not None or self.talk.turn_detection is None
+        self.out += self.intake.take(pcm, now_ms, ready=self.phase == READY, speaking=speaking)
+        if self.intake.ack_due:
+            self._ack()
         effects = list(self.out)
         self.out.clear()
         return effects
