@@ -228,7 +228,7 @@ def history_seeds(conversation: Conversation) -> tuple[Seed, ...]:
     """What the upstream is told of the past: the latest messages within a budget, as they were heard, oldest first."""
     seeds: list[Seed] = []
     left = HISTORY_CHARS
-    wanted = {Message.Status.COMPLETED, Message.Status.INTERRUPTED, Message.Status.UNANSWERED}
+    wanted = {Message.Status.COMPLETED, Message.Status.INTERRUPTED}  # what was not answered is sent again, if at all
     for message in conversation.messages.in_order().reverse()[:HISTORY_MESSAGES]:
         text = message.heard_text.strip()
         if message.status not in wanted or message.role not in ("user", "assistant") or not text:

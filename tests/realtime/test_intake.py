@@ -63,7 +63,7 @@ def test_audio_faster_than_real_time_is_dropped_counted_and_in_the_end_refused()
 def test_what_was_captured_before_the_connection_is_granted_on_top_of_the_pace() -> None:
     intake = Intake(held_ms=1_000)
     intake.attach(24_000 * 30)
-    effects = [e for _ in range(30 * 25) for e in intake.take(FRAME, 0, ready=True, speaking=False)]
+    effects = [e for n in range(30 * 25) for e in intake.take(FRAME, n * 10, ready=True, speaking=False)]
     assert intake.dropped_ms == 0
     assert all(effect.keep for effect in effects)
 
