@@ -98,9 +98,9 @@ class Answering:
                 response.waiting_for = None
                 self._start(response)
 
-    def text(self, response_id: str, text: str, phase: str) -> None:
+    def text(self, response_id: str, text: str, phase: str, glued: bool) -> None:
         if response := self._running.get(response_id):
-            response.add_text(text, phase)
+            response.add_text(text, phase, glued)
             self._stop_at_limit(response)
 
     def audio(self, response_id: str, audio: bytes) -> None:

@@ -201,8 +201,8 @@ class Connection:
     def _piece(self, response_id: str, piece: Piece) -> list[Effect]:
         session, now_ms = self._session, self._clock_ms()
         match piece:
-            case Say(text, phase):
-                return session.answer_text(response_id, text, now_ms, phase)
+            case Say(text, phase, glued):
+                return session.answer_text(response_id, text, now_ms, phase, glued)
             case Sound(audio):
                 return session.answer_audio(response_id, audio, now_ms)
             case Call(name, arguments):

@@ -13,10 +13,14 @@ from realtime.local.turns import Frame
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Text of the answer. `phase` is `commentary` for what is said before a function call."""
+    """Text of the answer. `phase` is `commentary` for what is said before a function call.
+
+    A piece is a sentence or more and is set off from the one before, unless it is `glued`: then it just continues.
+    """
 
     text: str
     phase: str = "final_answer"
+    glued: bool = False
 
 
 @dataclass(frozen=True, slots=True)

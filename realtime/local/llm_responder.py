@@ -9,7 +9,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,7 +41,7 @@ class LlmResponder:
         self._path = f"{parts.path.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
         self._model, self._key = model, key
 
-    async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
+    async def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece, None]:
         body = json.dumps(chat_request(request, self._model)).encode()
         sentences, calls, said = Sentences(), _Calls(), False
         try:
@@ -49,7 +49,13 @@ class LlmResponder:
                 async for chunk in chunks:
                     delta = (chunk.get("choices") or [{}])[0].get("delta") or {}
                     calls.add(delta.get("tool_calls") or [])
-                    for sentence in sentences.add(delta.get("content") or ""):
+                    content = delta.get("content") or ""
+                    if content and not request.speaks:
+                        # Read, not heard: line breaks and markup stay as the model wrote them.
+                        said = True
+                        yield Say(content, glued=True)
+                        continue
+                    for sentence in sentences.add(content):
                         said = True
                         yield Say(sentence)
         except _EndpointFailed as problem:
@@ -69,7 +75,7 @@ class LlmResponder:
                 "server_error", "server_error", "The language model at LOCAL_LLM_URL gave an empty answer."
             )
 
-    async def _stream(self, body: bytes) -> AsyncGenerator[dict[str, Any]]:
+    async def _stream(self, body: bytes) -> AsyncGenerator[dict[str, Any], None]:
         """The endpoint's server-sent events. A thread reads them; closing the iterator closes its socket."""
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Entry] = asyncio.Queue()

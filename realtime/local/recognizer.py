@@ -6,6 +6,7 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,9 @@ class Recognizer:
         hidden = self._encoder.run(
             None, {name: given[name] for name in given if name in self._encoder_inputs}
         )[0]
-        feed = {name: self._no_past for name in self._decoder_inputs if name.startswith("past")}
+        feed: dict[str, Any] = {
+            name: self._no_past for name in self._decoder_inputs if name.startswith("past")
+        }
         feed["encoder_hidden_states"] = hidden
         # The decoder wants the mask in samples and thins it out itself; one per encoder step breaks it beyond 9 s.
         feed["encoder_attention_mask"] = given["attention_mask"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from realtime.local.effects import AnswerRequest
@@ -11,7 +11,7 @@ from realtime.local.options import LocalConfig
 
 
 class Responder(Protocol):
-    def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
+    def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece, None]:
         """Text (a sentence or a few at a time), function calls, or a failure. No audio."""
 
 

@@ -103,12 +103,13 @@ class Response:
             },
         }
 
-    def add_text(self, text: str, phase: str = "final_answer") -> None:
-        """A sentence (or less) of the answer: text deltas, or transcript deltas that run ahead of the audio."""
+    def add_text(self, text: str, phase: str = "final_answer", glued: bool = False) -> None:
+        """More of the answer: text deltas, or transcript deltas that run ahead of the audio. Sentences are set apart
+        by a space; what is `glued` continues the text as it stands."""
         if self._message is not None and self._message.wire["phase"] != phase:
             self._close_message("completed")
         message = self._message or self._open_message(phase)
-        if self._text and not self._text[-1].isspace() and not text[:1].isspace():
+        if not glued and self._text and not self._text[-1].isspace() and not text[:1].isspace():
             text = " " + text
         for delta in _DELTA.findall(text) or [text]:
             self._emit_part(

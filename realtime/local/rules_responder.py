@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
 from realtime.local.assistant import about, clock, recall, reckoning, small_talk, tool_calls, units, words
 from realtime.local.effects import AnswerRequest, Line
@@ -28,7 +28,7 @@ class RulesResponder:
     def __init__(self, now: Callable[[], dt.datetime] = _local_now) -> None:
         self._now = now
 
-    async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
+    async def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece, None]:
         for piece in self.pieces(request):
             yield piece
 

@@ -109,10 +109,10 @@ class Session:
         return self._taken()
 
     def answer_text(
-        self, response_id: str, text: str, now_ms: float, phase: str = "final_answer"
+        self, response_id: str, text: str, now_ms: float, phase: str = "final_answer", glued: bool = False
     ) -> list[Effect]:
         self._shared.now_ms = now_ms
-        self._answering.text(response_id, text, phase)
+        self._answering.text(response_id, text, phase, glued)
         return self._taken()
 
     def answer_audio(self, response_id: str, audio: bytes, now_ms: float) -> list[Effect]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
 
@@ -135,19 +136,17 @@ class SpeechEngine:
 
     async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
         first = True
-        async for piece in self._shared.responder.answer(request):
-            if not isinstance(piece, Say):
-                yield piece
-                continue
-            for sentence in speakable(piece.text, first) if request.speaks else [piece.text]:
-                if not request.speaks:
-                    yield Say(sentence, piece.phase)
+        async with aclosing(self._shared.responder.answer(request)) as pieces:
+            async for piece in pieces:
+                if not isinstance(piece, Say) or not request.speaks:
+                    yield piece
                     continue
-                audio = await self._shared.workers.run(partial(self._speak, sentence, request))
-                yield Say(sentence, piece.phase)
-                for delta in _deltas(audio, request.format):
-                    yield Sound(delta)
-                first = False
+                for sentence in speakable(piece.text, first):
+                    audio = await self._shared.workers.run(partial(self._speak, sentence, request))
+                    yield Say(sentence, piece.phase)
+                    for delta in _deltas(audio, request.format):
+                        yield Sound(delta)
+                    first = False
 
     def answer_over(self, request: AnswerRequest) -> None:
         """Nothing waits for the end of an answer here."""

@@ -16,6 +16,7 @@ from realtime.local.effects import AnswerRequest, Line
 from realtime.local.engine import Call, Fail, Piece, Say
 from realtime.local.errors import BadOption
 from realtime.local.llm_responder import LlmResponder, chat_request
+from tests.local.pure_session import PureSession
 
 TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": True}
 
@@ -104,6 +105,20 @@ async def pieces(endpoint: Endpoint, key: str | None = None, **more: Any) -> lis
 async def test_the_answer_comes_in_sentences(endpoint: Endpoint) -> None:
     endpoint.say("Hello", " there. How", " are you? I am", " fine")
     assert await pieces(endpoint) == [Say("Hello there."), Say("How are you?"), Say("I am fine")]
+
+
+async def test_an_answer_that_is_read_keeps_its_lines(endpoint: Endpoint) -> None:
+    endpoint.say("Two ", "things:\n", "- on", "e\n- two")
+    session = PureSession()
+    session.configure(output_modalities=["text"])
+    session.type_message("Which?")
+    session.send("response.create")
+    for piece in await pieces(endpoint, speaks=False):
+        assert isinstance(piece, Say)
+        response_id = session.requests()[-1].response_id
+        session.take(session.session.answer_text(response_id, piece.text, 0.0, piece.phase, piece.glued))
+    done = session.finish()
+    assert done[0]["text"] == "Two things:\n- one\n- two"
 
 
 async def test_a_sentence_is_handed_on_before_the_rest_is_known(endpoint: Endpoint) -> None:
