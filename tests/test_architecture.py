@@ -22,11 +22,15 @@ SHELL = {
     "relay",
     "routing",
     "serve",
+    "serve_daphne",
+    "serve_uvicorn",
     "services",
     "switchboard",
     "tokens",
     "tools",
     "upstream",
+    "watchdog",
+    "web_server",
 }
 PURE = {path.stem for path in (ROOT / "realtime").glob("*.py")} - SHELL - {"__init__"}
 # The way down the audio path: a file may import from the rows below its own, never from those above.

@@ -1,0 +1,34 @@
+"""`manage.py realtime_sweep`: once what a running site does by itself all the time. For cron, and after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from realtime import services
+from realtime.journal import Journal
+
+
+class Command(BaseCommand):
+    help = (
+        "Store what a crash left in the spill file, end sessions whose process is gone, forget spent tokens."
+    )
+
+    def handle(self, *args: object, **options: Any) -> None:
+        asyncio.run(self._replay())  # first: what was spilled may hold the true end of a session
+        lost = 0
+        while reaped := services.reap_lost_sessions():
+            lost += reaped
+        tokens = services.forget_used_tokens()
+        left = len(list(settings.REALTIME_SPILL_DIR.glob("*")))
+        self.stdout.write(
+            f"Lost sessions ended: {lost}. Spent tokens forgotten: {tokens}. Spill files left: {left}."
+        )
+
+    async def _replay(self) -> None:
+        journal = Journal(services.write_entries, settings.REALTIME_SPILL_DIR)
+        await journal.start()
+        await journal.close()

@@ -1,0 +1,257 @@
+"""daphne as a web server for production: back-pressure both ways, sockets that end, a start and an end that are ours.
+
+The stock server takes without bound what a page sends and what the application sends to a page that does not read, and
+its orderly end is skipped when one connection has no application. No signals and no sessions in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Coroutine, MutableMapping
+from typing import Any
+
+from daphne.http_protocol import HTTPFactory
+from daphne.server import Server  # first of all that imports Twisted: it installs the asyncio reactor
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from twisted.internet import reactor
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import STDLibLogObserver, globalLogBeginner
+from zope.interface import implementer
+
+from realtime.web_server import (
+    ABORT_AFTER_S,
+    FINALLY_S,
+    MAX_MESSAGE_BYTES,
+    PING_EVERY_S,
+    PONG_WITHIN_S,
+    Application,
+    Event,
+    Receive,
+    Send,
+)
+
+MAX_UNREAD = 8  # messages that the application has not taken; the socket is not read beyond
+MAX_EARLY_BYTES = 65_536  # sent before the handshake was answered
+HANDSHAKE_S = 20.0  # the token's check may have to wait for a busy database
+SOCKET = "realtime.socket"  # the key in the scope by which the application's calls find their socket
+
+
+@implementer(IPushProducer)
+class WriteGate:
+    """Open while the socket's send buffer has room; Twisted closes and opens it."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        """The buffer is full."""
+        self._open.clear()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """The buffer is empty again."""
+        self._open.set()
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """The connection is gone: who waits may go on, what is sent now is thrown away."""
+        self._open.set()
+
+    async def wait(self) -> None:
+        """Until there is room."""
+        await self._open.wait()
+
+
+class Socket(WebSocketProtocol):
+    """A WebSocket that is read as fast as the application takes, written as fast as the page reads, and always ends."""
+
+    def connectionMade(self) -> None:  # noqa: N802
+        """The HTTP connection has become this one: its hold on the send buffer passes over too."""
+        super().connectionMade()
+        self.gate = WriteGate()
+        self.early_bytes = 0
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self.gate, True)
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        """Bytes from the page."""
+        if self.state == self.STATE_CONNECTING:
+            self.early_bytes += len(data)
+            if self.early_bytes > MAX_EARLY_BYTES:
+                self.transport.abortConnection()
+                return
+        super().dataReceived(data)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
+        """A message: queued for the application, which may be slower than the page."""
+        super().onMessage(payload, isBinary)
+        if not self.muted and self.application_queue.qsize() >= MAX_UNREAD:
+            self.transport.pauseProducing()
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N802, N803
+        """The connection is gone."""
+        self.gate.stopProducing()
+        with contextlib.suppress(KeyError):  # aborted before the server knew it
+            super().onClose(wasClean, code, reason)
+
+    def taken(self) -> None:
+        """The application took an event."""
+        if self.application_queue.empty():
+            self.transport.resumeProducing()
+
+    def application_ended(self) -> None:
+        """Nobody is there any more to listen or to speak: close, and abort what is not gone soon."""
+        self.muted = True
+        if self.state == self.STATE_OPEN:
+            self.serverClose()
+        elif hasattr(self, "handshake_deferred"):
+            self.serverReject()
+        self.transport.resumeProducing()  # the answer to the close frame must be read
+        reactor.callLater(ABORT_AFTER_S, self.abort)  # type: ignore[attr-defined]
+
+    def abort(self) -> None:
+        """Drop the connection with all that is buffered, if it is still there."""
+        if self.transport is not None and self.transport.connected:
+            self.transport.abortConnection()
+
+
+class SocketFactory(WebSocketFactory):
+    """Makes sockets of our kind."""
+
+    protocol = Socket
+
+
+class PacedServer(Server):
+    """daphne's bookkeeping of connections and applications, without its way to start and to end."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__(
+            self._paced,
+            endpoints=["none of daphne's own"],
+            signal_handlers=False,
+            ping_interval=PING_EVERY_S,
+            ping_timeout=PONG_WITHIN_S,
+            websocket_timeout=-1,  # how long a session may last is not for the web server to say
+            websocket_connect_timeout=HANDSHAKE_S,
+            websocket_handshake_timeout=HANDSHAKE_S,
+            websocket_max_message_size=MAX_MESSAGE_BYTES,
+            websocket_max_frame_size=MAX_MESSAGE_BYTES,
+            server_name="",
+        )
+        self._application = application
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Start the application of a connection."""
+        if isinstance(protocol, Socket):
+            scope[SOCKET] = protocol
+        return super().create_application(protocol, scope)
+
+    async def _paced(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """The application, with a `receive` that lets the socket be read on and a `send` that waits for the page."""
+        page: Socket | None = scope.pop(SOCKET, None)
+        if page is None:
+            await self._application(scope, receive, send)
+            return
+
+        async def take() -> Event:
+            event = await receive()
+            page.taken()
+            return event
+
+        async def give(event: Event) -> None:
+            if event["type"] == "websocket.send":
+                await page.gate.wait()
+            await send(event)
+
+        try:
+            await self._application(scope, take, give)
+        finally:
+            page.application_ended()
+
+    def listen(self, listening: socket.socket) -> Any:
+        """Begin to serve; returns Twisted's listening port."""
+        self.connections: dict[Any, dict[str, Any]] = {}
+        self.http_factory = HTTPFactory(self)
+        self.ws_factory = SocketFactory(self, server="")
+        self.ws_factory.setProtocolOptions(
+            autoPingTimeout=PONG_WITHIN_S,
+            autoPingRestartOnAnyTraffic=False,  # a peer that sends and does not read is no living peer
+            allowNullOrigin=True,  # origins are checked with the token
+            openHandshakeTimeout=HANDSHAKE_S,
+            closeHandshakeTimeout=ABORT_AFTER_S,
+            maxMessagePayloadSize=MAX_MESSAGE_BYTES,
+            maxFramePayloadSize=MAX_MESSAGE_BYTES,
+            failByDrop=False,  # say what was wrong with a frame before the connection ends
+            tcpNoDelay=True,
+        )
+        reactor.callLater(1, self.application_checker)  # type: ignore[attr-defined]
+        reactor.callLater(2, self.timeout_checker)  # type: ignore[attr-defined]
+        return reactor.adoptStreamPort(listening.fileno(), listening.family, self.http_factory)  # type: ignore[attr-defined]
+
+    def applications(self) -> set[asyncio.Future[Any]]:
+        """Those still at work."""
+        found = (details.get("application_instance") for details in self.connections.values())
+        return {application for application in found if application is not None and not application.done()}
+
+
+class DaphneServer:
+    """See `WebServer`."""
+
+    name = "daphne"
+
+    def __init__(self, application: Application) -> None:
+        self._server = PacedServer(application)
+        self._port: Any = None
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """On Twisted's reactor, which drives an asyncio loop."""
+        logging.getLogger("twisted").setLevel(logging.WARNING)  # below, it tells of every request
+        globalLogBeginner.beginLoggingTo(
+            [STDLibLogObserver("twisted")], redirectStandardIO=False, discardBuffer=True
+        )
+        failures: list[BaseException] = []
+
+        async def until_done() -> None:
+            try:
+                await main()
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                reactor.stop()  # type: ignore[attr-defined]
+
+        tasks: list[asyncio.Task[None]] = []
+        reactor.callLater(  # type: ignore[attr-defined]  # and not `callWhenRunning`, which comes before the loop runs
+            0,
+            lambda: tasks.append(asyncio.get_running_loop().create_task(until_done(), name="serve")),
+        )
+        reactor.run(installSignalHandlers=False)  # type: ignore[attr-defined]
+        if failures:
+            raise failures[0]
+
+    async def start(self, listening: socket.socket) -> None:
+        """Serve the socket."""
+        listening.setblocking(False)  # Twisted takes that for granted, and would wait in `accept`
+        with listening:  # it listens on a copy
+            self._port = self._server.listen(listening)
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket."""
+        if self._port is not None:
+            self._port.stopListening()
+
+    async def close(self, timeout_s: float) -> None:
+        """End the connections."""
+        if self._port is None:
+            return
+        if applications := self._server.applications():
+            await asyncio.wait(applications, timeout=timeout_s)
+        for protocol in list(self._server.connections):
+            if isinstance(protocol, Socket):
+                protocol.abort()
+        late = self._server.applications()
+        for application in late:
+            application.cancel()
+        if late:
+            await asyncio.wait(late, timeout=FINALLY_S)

@@ -1,0 +1,104 @@
+"""uvicorn as the site's web server: its options, and sockets that end even when their peer does not read. No signals.
+
+uvicorn waits for slow readers and pauses fast writers by itself. What it lacks: `transport.close()` first sends what is
+buffered, so a peer that does not read keeps its socket for ever, and the application is never told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from realtime.web_server import (
+    ABORT_AFTER_S,
+    FINALLY_S,
+    MAX_MESSAGE_BYTES,
+    PING_EVERY_S,
+    PONG_WITHIN_S,
+    Application,
+)
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """A WebSocket that is aborted when it is not gone some seconds after it was closed."""
+
+    async def run_asgi(self) -> None:
+        """Run the application; after it nothing more will be said."""
+        try:
+            await super().run_asgi()
+        finally:
+            self._abort_later()
+
+    def keepalive_timeout(self) -> None:
+        """No pong came in time."""
+        super().keepalive_timeout()
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        # Of a transport that is closed by then, `abort` does nothing.
+        self.loop.call_later(ABORT_AFTER_S, self.transport.abort)
+
+
+class UvicornServer:
+    """See `WebServer`."""
+
+    name = "uvicorn"
+
+    def __init__(self, application: Application) -> None:
+        self._config = uvicorn.Config(
+            application,
+            ws=Socket,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # audio does not shrink, and a few KiB could unpack to MiB
+            ws_ping_interval=PING_EVERY_S,
+            ws_ping_timeout=PONG_WITHIN_S,
+            lifespan="off",
+            access_log=False,  # it would hold query strings
+            log_config=None,
+            log_level="warning",
+            proxy_headers=False,  # whether a proxy is trusted is a setting of the site, for both web servers
+            server_header=False,
+        )
+        self._server = uvicorn.Server(self._config)
+        self._ticking: asyncio.Task[None] | None = None
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """On uvloop when it is installed."""
+        with asyncio.Runner(loop_factory=self._config.get_loop_factory()) as runner:
+            runner.run(main())
+
+    async def start(self, listening: socket.socket) -> None:
+        """Serve the socket."""
+        self._config.load()
+        self._server.lifespan = self._config.lifespan_class(self._config)
+        await self._server.startup(sockets=[listening])
+        self._ticking = asyncio.create_task(self._server.main_loop(), name="uvicorn ticks")  # keeps the date
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket."""
+        if self._server.started:
+            for listener in self._server.servers:
+                listener.close()
+
+    async def close(self, timeout_s: float) -> None:
+        """End the connections."""
+        if self._ticking is None:
+            return
+        self._server.should_exit = True
+        await self._ticking
+        state = self._server.server_state
+        if state.tasks:
+            await asyncio.wait(state.tasks, timeout=timeout_s)
+        for connection in list(state.connections):
+            connection.shutdown()  # a close frame, or the end of an idle HTTP connection
+        await asyncio.sleep(0)
+        for connection in list(state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        if state.tasks:
+            await asyncio.wait(state.tasks, timeout=FINALLY_S)

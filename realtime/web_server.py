@@ -1,0 +1,36 @@
+"""What the entry point asks of a web server, and the limits that hold on each. The servers are in `serve_*.py`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, Protocol
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+MAX_MESSAGE_BYTES = 65_536  # of one WebSocket message; the browser protocol's own limits are lower
+# A pong is due before the next ping, so that one unanswered ping ends the connection.
+PING_EVERY_S, PONG_WITHIN_S = 20.0, 15.0
+ABORT_AFTER_S = 5.0  # for a peer to take what is buffered and to answer the close frame
+FINALLY_S = 0.5  # for applications to leave their `finally` blocks once their connections are gone
+
+
+class WebServer(Protocol):
+    """A web server that runs inside this process. `run` comes first and alone is called outside the event loop."""
+
+    name: str
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `main` on an event loop that suits the web server; raises what it raises."""
+
+    async def start(self, listening: socket.socket) -> None:
+        """Begin to serve a listening socket, which belongs to the web server from now on."""
+
+    def stop_accepting(self) -> None:
+        """Refuse new connections; those that are open go on."""
+
+    async def close(self, timeout_s: float) -> None:
+        """Let applications end within the time, then end all connections, by force if need be."""
