@@ -1,0 +1,55 @@
+"""Push-to-talk through both doors, chosen beforehand or while live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conversations.models import Preferences
+from tests.realtime.page import silence, tone
+
+SCRIPT = [{"hears": "Over.", "says": "Roger.", "audio_ms": 300}]
+
+
+async def test_a_turn_ends_when_the_key_is_released_and_not_before(make_site: Any, ada: Any) -> None:
+    await Preferences.objects.acreate(owner=ada, turn_preset="push_to_talk")
+    site = await make_site(SCRIPT)
+    async with await site.page(ada) as page:
+        ready = await page.until("ready")
+        assert ready["config"]["turn_detection"] == {"type": "none"}
+        await page.speak(tone(500) + silence(1_500))
+        await page.say("ping", t=1)
+        await page.until("pong")
+        assert not page.of("speech.started")
+        await page.say("input.commit")
+        heard = await page.until("transcript.done", role="user")
+        assert heard["text"] == "Over."
+        ended = await page.until("audio.end")
+        assert len(page.audio[ended["item_id"]]) == 300 * 48
+
+
+async def test_turn_detection_changes_while_live(make_site: Any, ada: Any) -> None:
+    site = await make_site(SCRIPT)
+    async with await site.page(ada) as page:
+        await page.until("state", state="listening")
+        await page.say("session.configure", turn_detection={"type": "none"})
+        await page.speak(tone(500) + silence(900))
+        await page.say("input.commit")
+        await page.until("transcript.done", role="user")
+        await page.until("audio.end")
+        assert not page.of("speech.started")
+        await page.say("session.configure", turn_detection={"type": "server_vad", "silence_duration_ms": 300})
+        await page.speak(tone(400) + silence(600))
+        await page.until("speech.stopped")
+        await page.until("audio.end")
+
+
+async def test_a_commit_under_vad_is_nothing(make_site: Any, ada: Any) -> None:
+    site = await make_site(SCRIPT)
+    async with await site.page(ada) as page:
+        await page.until("state", state="listening")
+        await page.say("input.commit")
+        await page.say("ping", t=1)
+        await page.until("pong")
+        assert not page.of("error")
+    kinds = {event["type"] for event in site.upstream.connections[0].received}
+    assert "input_audio_buffer.commit" not in kinds
