@@ -218,8 +218,11 @@ def prepare_database() -> None:
     call_command("demo_account")
 
 
-async def run(port: int, upstream_port: int | None) -> None:
-    """Start what is needed, say where it is, and wait. Returns only by an exception."""
+async def run(port: int, upstream_port: int | None, upstream_host: str) -> None:
+    """Start what is needed, say where it is, and wait. Returns only by an exception.
+
+    `upstream_port` is where the local Realtime server shall listen; None: the upstream is not ours to start.
+    """
     async with contextlib.AsyncExitStack() as stack:
         programs: list[Program] = []
         ready: list[asyncio.Task[None]] = []
@@ -234,7 +237,7 @@ async def run(port: int, upstream_port: int | None) -> None:
         ready.append(asyncio.create_task(answers_health(port)))
         await until_ready(programs, *ready)
         if upstream_port is None:
-            print("\nVoice and text go to the address in REALTIME_BASE_URL.", flush=True)
+            print(f"\nThe assistant is at {upstream_host}.", flush=True)
         else:
             print(
                 "\nNo OPENAI_API_KEY is set: the assistant is the local Realtime server (English, offline).",
@@ -244,7 +247,7 @@ async def run(port: int, upstream_port: int | None) -> None:
         await until_one_ends(programs)
 
 
-async def run_until_stopped(port: int, upstream_port: int | None) -> None:
+async def run_until_stopped(port: int, upstream_port: int | None, upstream_host: str) -> None:
     """`run`, ended cleanly by SIGINT, SIGTERM or SIGHUP."""
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
@@ -261,7 +264,7 @@ async def run_until_stopped(port: int, upstream_port: int | None) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(signal_number, ask)
     try:
-        await run(port, upstream_port)
+        await run(port, upstream_port, upstream_host)
     except asyncio.CancelledError:
         if not asked:
             raise
@@ -289,7 +292,8 @@ def main() -> int:
             assert usual.port is not None
             upstream_port = next_free_port(usual.port)
             os.environ["REALTIME_BASE_URL"] = usual._replace(netloc=f"{HOST}:{upstream_port}").geturl()
-        asyncio.run(run_until_stopped(settings.PORT, upstream_port))
+        upstream_host = urlsplit(settings.REALTIME_BASE_URL).hostname or "the address in REALTIME_BASE_URL"
+        asyncio.run(run_until_stopped(settings.PORT, upstream_port, upstream_host))
     except Stopped:
         print("Stopped.")
         return 0

@@ -68,9 +68,18 @@ log=$venv/pip.log
 status=$venv/pip.status
 # The pipe shows what is being fetched; pip's own exit code travels in a file, for POSIX sh has no pipefail.
 {
-    "$venv/bin/python" -m pip install --no-input --disable-pip-version-check --no-color --progress-bar off \
-        --require-hashes --only-binary :all: -r "$lock" 2>&1 && echo 0 >"$status" || echo $? >"$status"
-} | tee "$log" | sed -n -e 's#^ *Downloading .*/#Downloading #' -e 's/^ *Downloading \([^-]*\)-.*\.whl[^ ]* (\(.*\))$/  \1, \2/p'
+    PYTHONUNBUFFERED=1 "$venv/bin/python" -m pip install --no-input --disable-pip-version-check --no-color \
+        --progress-bar off --require-hashes --only-binary :all: -r "$lock" 2>&1 && echo 0 >"$status" || echo $? >"$status"
+} | tee "$log" | while IFS= read -r line; do
+    case $line in
+    *Downloading\ *.whl*" ("*")")
+        file=${line#*Downloading }
+        file=${file%% *}
+        file=${file##*/}
+        printf '  %s, %s\n' "${file%%-*}" "$(printf '%s' "${line##*(}" | tr -d ')')"
+        ;;
+    esac
+done
 if [ "$(cat "$status")" != 0 ]; then
     if grep -q 'DO NOT MATCH THE HASHES' "$log"; then
         fail "A downloaded package is not the one that was pinned, so nothing was installed. Try again; if it stays so, see $log."

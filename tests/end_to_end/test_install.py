@@ -80,6 +80,12 @@ def test_a_second_install_of_the_same_lock_does_nothing(checkout: Path) -> None:
     assert pip_calls(checkout) == 1
 
 
+def test_what_is_fetched_is_shown_by_name_and_size(checkout: Path) -> None:
+    says = "  Downloading https://index.example/12/nice_package-1.2-py3-none-any.whl (3.4 MB)"
+    shown = install(checkout, fake_python(checkout, pip=f'echo "{says}"')).stdout
+    assert "  nice_package, 3.4 MB\n" in shown
+
+
 def test_a_changed_lock_is_installed(checkout: Path) -> None:
     python = fake_python(checkout)
     install(checkout, python)

@@ -24,8 +24,8 @@ WAIT_SEC = 60.0
 class Run:
     """`scripts/run.py` as a process, its output line by line."""
 
-    def __init__(self, data: Path, port: int) -> None:
-        env = {
+    def __init__(self, data: Path, port: int, **env: str) -> None:
+        env |= {
             "PATH": os.environ["PATH"],
             "PYTHON_DOTENV_DISABLED": "1",  # a developer's key must not reach a test
             "PYTHONUNBUFFERED": "1",
@@ -114,6 +114,17 @@ def test_the_site_and_its_upstream_start_together_and_end_together(data: Path, n
     assert port_is_free(port)
     assert port_is_free(upstream_port)
     assert not [line for line in run.lines if "Traceback" in line]
+
+
+def test_with_a_key_no_local_upstream_is_started(data: Path) -> None:
+    port = free_port()
+    run = Run(data, port, OPENAI_API_KEY="sk-not-a-key")
+    try:
+        run.until(f"Open http://127.0.0.1:{port}/")
+    finally:
+        run.close()
+    assert "The assistant is at api.openai.com." in run.lines
+    assert not [line for line in run.lines if line.startswith("   local |") or "sk-not-a-key" in line]
 
 
 def test_a_port_in_use_is_one_sentence_with_the_way_out(data: Path, occupied: int) -> None:
