@@ -1,6 +1,7 @@
-"""What is kept of sessions: the session itself, used tokens, turns, events and usage. No content of talks."""
+"""What is kept of sessions: the session itself, used tokens, turns, events, usage, prices, probes. No content of talks."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Self
 
 from django.conf import settings
@@ -48,6 +49,8 @@ class RealtimeSession(models.Model):
     auth_hash = models.CharField(
         max_length=64, blank=True
     )  # of the login that minted it; a new password ends it
+    # Of the cookie session that minted it; empty for programs. It opens the site, so it is shown nowhere.
+    login_key = models.CharField(max_length=40, blank=True, db_index=True, editable=False)
     turns = models.PositiveIntegerField(default=0)
     interruptions = models.PositiveIntegerField(default=0)
     reconnects_browser = models.PositiveIntegerField(default=0)
@@ -57,6 +60,11 @@ class RealtimeSession(models.Model):
     dropped_ms = models.PositiveIntegerField(default=0)
     first_audio_ms = models.PositiveIntegerField(null=True, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
+    # Sums over the rows that belong to it, kept here so that lists can filter by them.
+    errors = models.PositiveIntegerField(default=0)
+    slowest_ms = models.PositiveIntegerField(null=True, blank=True)  # the latest answer to be heard
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=8, default=Decimal(0))
+    cost_complete = models.BooleanField(default=True)  # False: some usage has no known price
 
     objects = RealtimeSessionQuerySet.as_manager()
 
@@ -66,6 +74,10 @@ class RealtimeSession(models.Model):
         indexes = [
             models.Index(fields=["user", "-started_at"]),
             models.Index(fields=["ended_at", "lease_until"]),
+            models.Index(fields=["errors", "-started_at"]),
+            models.Index(fields=["slowest_ms"]),
+            models.Index(fields=["cost_usd"]),
+            models.Index(fields=["model", "-started_at"]),
         ]
 
     def __str__(self) -> str:
@@ -90,7 +102,11 @@ class Turn(models.Model):
     response_id = models.CharField(max_length=64)
     item_id = models.CharField(max_length=64, blank=True)
     status = models.CharField(max_length=20)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    # Since the session began, by the relay's clock.
+    input_ended_ms = models.IntegerField(null=True)  # speech stopped, or the typed message came
+    response_created_ms = models.IntegerField(null=True)
+    # Durations.
     endpointing_ms = models.IntegerField(null=True)  # speech stopped -> response created
     first_delta_ms = models.IntegerField(null=True)  # response created -> first audio delta
     playout_start_ms = models.IntegerField(null=True)  # first audio delta -> first sample reported as played
@@ -128,7 +144,7 @@ class UsageRecord(models.Model):
     session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="usage")
     meter = models.CharField(max_length=16)  # "response" or "transcription"
     reference = models.CharField(max_length=64)  # response id or item id
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     text_in = models.PositiveIntegerField(default=0)
     audio_in = models.PositiveIntegerField(default=0)
     cached_text = models.PositiveIntegerField(default=0)
@@ -136,6 +152,12 @@ class UsageRecord(models.Model):
     text_out = models.PositiveIntegerField(default=0)
     audio_out = models.PositiveIntegerField(default=0)
     seconds = models.FloatField(default=0)
+    image_in = models.PositiveIntegerField(default=0)
+    cached_image = models.PositiveIntegerField(default=0)
+    reasoning_out = models.PositiveIntegerField(default=0)  # a part of text_out, not in addition to it
+    model = models.CharField(max_length=80, blank=True)
+    usd = models.DecimalField(max_digits=14, decimal_places=8, null=True)  # None: the price was not known
+    rate_card = models.ForeignKey("RateCard", on_delete=models.PROTECT, null=True, related_name="usage")
 
     class Meta:
         constraints = [
@@ -146,3 +168,54 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.meter} {self.reference}"
+
+
+class RateCard(models.Model):
+    """The prices of one model from a date on, in USD per million tokens, or per minute. A price that is unknown is null."""
+
+    engine = models.CharField(max_length=16, default="openai")
+    model = models.CharField(max_length=80)
+    valid_from = models.DateTimeField()
+    text_in = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    text_cached = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    text_out = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    audio_in = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    audio_cached = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    audio_out = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    image_in = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    image_cached = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    per_minute = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("rate card")
+        verbose_name_plural = _("rate cards")
+        ordering = ("engine", "model", "-valid_from")
+        constraints = [
+            models.UniqueConstraint(fields=["engine", "model", "valid_from"], name="one_rate_card_per_date")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.valid_from:%Y-%m-%d}"
+
+
+class ProbeRun(models.Model):
+    """One run of the probe, from the command or the admin's button: stages with their times, never what was said."""
+
+    started_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    ok = models.BooleanField()
+    fault = models.CharField(max_length=40, blank=True)
+    url = models.CharField(max_length=200)
+    model = models.CharField(max_length=80)
+    total_ms = models.PositiveIntegerField()
+    stages = models.JSONField(default=list)
+    by = models.CharField(
+        max_length=150, blank=True
+    )  # user name of who pressed the button; empty: the command
+
+    class Meta:
+        verbose_name = _("probe run")
+        verbose_name_plural = _("probe runs")
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M} {self.fault or 'ok'}"
