@@ -99,18 +99,21 @@ call.addEventListener("change", ({ detail: { state, previous } }) => {
   if (!isBusy(previous) || isBusy(state)) return;
   messages.take({ type: "ended" });
   setTimeout(async () => {
-    for (const id of messages.unsettled) messages.show(await api.message(conversationId, id).catch(() => ({})));
+    for (const id of messages.unsettled) await showMessage(id);
   }, SETTLE_MS);
 });
 
 async function showStored({ message_id: id, client_id: clientId, status }) {
   if (clientId) return messages.mark(clientId, status); // what was typed is shown as it was typed
+  await showMessage(id);
+}
+
+async function showMessage(id) {
   const stored = await api.message(conversationId, id).catch(() => null); // the streamed text stays
   if (stored) messages.show(stored);
-  if (stored?.role === "assistant" && untitled) {
-    const { title } = await api.conversation(conversationId).catch(() => ({}));
-    if (title) showTitle(title);
-  }
+  if (stored?.role !== "assistant" || !untitled) return;
+  const { title } = await api.conversation(conversationId).catch(() => ({}));
+  if (title) showTitle(title);
 }
 
 function say(text) {

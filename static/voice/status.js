@@ -37,7 +37,7 @@ const REASONS = { person_ended: "ended_by_you", idle: "ended_idle", "session.idl
 export function summaryOf({ reason, durationMs, turns, usage }) {
   if (reason === "reloaded") return [["call_waiting", {}]];
   const parts = [[REASONS[reason] ?? "ended", {}], ["clock", { durationMs }]];
-  if (turns !== undefined) parts.push([turns === 1 ? "answer_one" : "answers", { count: turns }]);
+  if (turns) parts.push([turns === 1 ? "answer_one" : "answers", { count: turns }]);
   if (usage?.cost_usd != null) parts.push(["cost", { cost: usage.cost_usd }]);
   return parts;
 }
