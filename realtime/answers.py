@@ -30,6 +30,8 @@ class Answers:
     def on_response_created(self, event: dict[str, Any], now_ms: int) -> None:
         """An answer begins."""
         response_id = up.id_of(up.object_of(event, "response"), "id")
+        if response_id in self.talk.marks:
+            return  # told before
         self.talk.out += self.talk.gate.created(response_id, now_ms)
         self.talk.marks[response_id] = TurnMarks(response_id, self.talk.input_ended_ms, now_ms)
         self.talk.input_ended_ms = None
@@ -129,6 +131,9 @@ class Answers:
         status = up.word_of(response, "status") or "failed"
         details = up.object_or_empty(response, "status_details")
         code = up.word_of(up.object_or_empty(details, "error"), "code")
+        marks = self.talk.marks.get(response_id)
+        if marks and marks.status != "in_progress":
+            return  # told before: an answer counts once
         was_cut = response_id in self.talk.gate.cancelled
         for item in self.talk.transcript.items.values():
             if item.response_id != response_id:
@@ -139,7 +144,7 @@ class Answers:
                 item.changed_ms = now_ms
                 self.talk.keep_and_show(item)
         self._keep_response_usage(response_id, response.get("usage"))
-        if marks := self.talk.marks.get(response_id):
+        if marks:
             marks.status = status
             self.talk.out.append(marks.record())
         if status == "completed":

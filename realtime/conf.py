@@ -48,7 +48,7 @@ class RelayConfig:
     max_session_ms: int = 900_000
     idle_ms: int = 90_000
     resume_grace_ms: int = 60_000
-    connect_deadline_ms: int = 10_000
+    connect_deadline_ms: int = 9_000
     configure_deadline_ms: int = 8_000
     heartbeat_ms: int = 15_000
     stall_ms: int = 15_000

@@ -8,7 +8,8 @@
     ├── Refused                 a mint or a token that is not granted; carries an HTTP status, nothing was opened
     └── UpstreamError           the other side's fault; `retryable` says whether trying again can help
         ├── UpstreamRefused     the handshake was answered with an HTTP status
-        ├── UpstreamUnreachable name, network or TLS
+        ├── UpstreamUnreachable name or network
+        ├── UpstreamUntrusted   its certificate does not hold
         ├── UpstreamTimeout     no answer in time
         └── UpstreamLost        an open connection ended
 
@@ -97,10 +98,19 @@ class UpstreamRefused(UpstreamError):
 
 
 class UpstreamUnreachable(UpstreamError):
-    """No connection: name lookup, refused port, TLS."""
+    """No connection: name lookup, refused port, broken handshake."""
 
     code = "upstream.unreachable"
     sentence = "The voice service cannot be reached right now."
+
+
+class UpstreamUntrusted(UpstreamError):
+    """Its certificate is unknown, expired or for another host. There is no way around it, and no second try."""
+
+    code, retryable = "upstream.untrusted", False
+    sentence = (
+        "Voice is not available right now: the service could not prove who it is. The administrator can fix this."
+    )
 
 
 class UpstreamTimeout(UpstreamError):

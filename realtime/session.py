@@ -98,6 +98,7 @@ class Session:
         self.changes: dict[str, str] = {}  # event id of a session.update -> what it changed
         self.tries = 0
         self.rate_limit_tries = 0
+        self.last_error: UpstreamError | None = None  # why the last try failed
         self.upstream_reconnects = 0
         self.malformed: deque[int] = deque()
         self.ignored: Counter[str] = Counter()
@@ -120,6 +121,7 @@ class Session:
         if self.phase == NEW:
             self._arm("limit_warning", max(0, self.config.max_session_ms - LIMIT_WARNING_MS))
             self._arm("limit", self.config.max_session_ms)
+            self._arm("connect", self.config.connect_deadline_ms)
             self._dial(0)
         self.intake.attach(hello["uplink_samples"])
         if played := hello.get("played"):
@@ -339,7 +341,7 @@ class Session:
             return
         self.phase = READY
         self.tries = self.rate_limit_tries = 0
-        self._disarm("configure")
+        self._disarm("configure", "connect")
         self._arm("rotate", self.config.rotate_after_ms)
         self._event("upstream.ready")
         self.out += self.intake.ready(speaking=self.talk.turn_detection is None)
@@ -367,6 +369,8 @@ class Session:
                 "configure.refused",
                 f"The voice service did not accept the change of {what.replace('_', ' ')}.",
             )
+        elif error.get("type") == "server_error":
+            self._warn("upstream.trouble", "The voice service had a problem. If no answer comes, ask again.")
 
     # Which handler takes which event; everything else is ignored and counted.
     UPSTREAM: dict[str, Any] = {
@@ -428,6 +432,7 @@ class Session:
     def _lost(self, error: UpstreamError) -> None:
         """Dial again with backoff and full jitter, or give up."""
         was_ready = self.phase == READY
+        self.last_error = error
         self.turns.upstream_lost(self.now_ms)
         self.intake.lost()
         self._disarm("configure", "rotate", "stuck")
@@ -571,6 +576,8 @@ class Session:
             self.turns.clear_expired(name.removeprefix("clear:"), self.now_ms)
         elif name == "configure":
             self._fail(UpstreamTimeout())
+        elif name == "connect":
+            self._fail(self.last_error or UpstreamTimeout())
         elif name == "heartbeat":
             self.out.append(CloseBrowser(4408))
             self.out += self.browser_gone(self.now_ms)

@@ -20,6 +20,7 @@ from realtime.exceptions import (
     UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnreachable,
+    UpstreamUntrusted,
 )
 
 OPEN_TIMEOUT_S = 8
@@ -112,6 +113,8 @@ def translate(error: Exception) -> UpstreamError:
         )
     if isinstance(error, TimeoutError):
         return UpstreamTimeout()
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return UpstreamUntrusted()
     if isinstance(error, OSError | ssl.SSLError | InvalidHandshake):
         return UpstreamUnreachable()
     raise error
