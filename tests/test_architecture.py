@@ -41,7 +41,7 @@ PURE = {path.stem for path in (ROOT / "realtime").glob("*.py")} - SHELL - {"__in
 # The way down the audio path: a file may import from the rows below its own, never from those above.
 LAYERS = ("routing", "consumers", "switchboard", "relay", "session")
 # Doors to what is kept. Only they may know the conversations app or the database.
-STORING = {"access", "admin", "apps", "journal", "models", "revocation", "services", "tokens"}
+STORING = {"access", "admin", "apps", "journal", "models", "probe_runs", "revocation", "services", "tokens"}
 
 NOT_PURE = {
     "asgiref",
