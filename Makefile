@@ -1,6 +1,6 @@
 # The commands of this project. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
 # Variables: PORT (8000), PYTHON (the interpreter for .venv), CHROMIUM_BIN (the browser for the tests).
-.PHONY: help run test test-python test-js test-browser check format lock screenshots install install-dev clean
+.PHONY: help run test test-python test-js test-browser check check-format check-lint check-types check-django format lock screenshots install install-dev clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 python := .venv/bin/python
@@ -38,10 +38,18 @@ test-js: install-dev
 test-browser: install-dev
 	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser --timeout=180
 
-check: install-dev
+check: check-format check-lint check-types check-django
+
+check-format: install-dev
 	.venv/bin/ruff format --check .
+
+check-lint: install-dev
 	.venv/bin/ruff check .
+
+check-types: install-dev
 	.venv/bin/mypy
+
+check-django: install-dev
 	$(manage) check --fail-level WARNING
 	$(manage) makemigrations --check --dry-run
 
