@@ -134,5 +134,6 @@ def relay_config(
         max_session_ms=settings.REALTIME_MAX_SESSION_SEC * 1000,
         idle_ms=settings.REALTIME_IDLE_SEC * 1000,
         resume_grace_ms=settings.REALTIME_RESUME_GRACE_SEC * 1000,
+        rotate_after_ms=settings.REALTIME_ROTATE_AFTER_SEC * 1000,
         responses_per_minute=settings.REALTIME_MAX_RESPONSES_PER_MIN,
     )

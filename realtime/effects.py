@@ -45,6 +45,18 @@ class OpenUpstream:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmUpstream:
+    """Dial a second upstream beside the live one, send it these events and say when it is configured: a rotation."""
+
+    events: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwapUpstream:
+    """From now on the warmed upstream is the live one; the old one is closed."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseUpstream:
     """Close the upstream socket; the session goes on."""
 
@@ -143,6 +155,8 @@ Effect = (
     | SendBrowser
     | SendBrowserAudio
     | OpenUpstream
+    | WarmUpstream
+    | SwapUpstream
     | CloseUpstream
     | CloseBrowser
     | RunTool

@@ -6,6 +6,7 @@ It decides nothing: what to do comes from `session.py`. It belongs to the proces
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -27,6 +28,8 @@ from realtime.effects import (
     SendBrowserAudio,
     SendUpstream,
     SendUpstreamAudio,
+    SwapUpstream,
+    WarmUpstream,
 )
 from realtime.exceptions import UpstreamError, UpstreamLost
 from realtime.journal import Entry, Journal
@@ -101,6 +104,11 @@ class Relay:
         self._dial_wanted = asyncio.Event()
         self._dial_after_ms = 0
         self._hang_up = asyncio.Event()
+        self._warming: asyncio.Task[None] | None = None
+        self._swap = False  # hanging up on the old upstream, with the next one warm
+        self._warm: tuple[UpstreamLink, asyncio.Event] | None = (
+            None  # and what tells its task that it is over
+        )
         self._group: asyncio.TaskGroup | None = None
 
     def now_ms(self) -> int:
@@ -161,6 +169,15 @@ class Relay:
                     self._dial_wanted.set()
                 case CloseUpstream():
                     self._hang_up.set()
+                case WarmUpstream(events):
+                    assert self._group is not None
+                    self._warming = self._group.create_task(
+                        self._warm_upstream(events), name="relay next upstream"
+                    )
+                case SwapUpstream():
+                    self._swap = True
+                    self.uplink.clear()
+                    self._hang_up.set()
                 case CloseBrowser(code):
                     if self.link is not None:
                         self.link.close(code)
@@ -210,7 +227,7 @@ class Relay:
                     group.create_task(self._keep_upstream(), name="relay upstream"),
                 ]
                 await self.finished.wait()
-                for task in tasks:
+                for task in [*tasks, *([self._warming] if self._warming else [])]:
                     task.cancel()
         except BaseExceptionGroup as group_error:
             for error in group_error.exceptions:
@@ -258,11 +275,43 @@ class Relay:
                 opened = True
                 self.breaker.succeeded()
                 self.perform(self.session.upstream_opened(self.now_ms()))
-                return await self._exchange(link)
+                error = await self._exchange(link)
+                while self._swap and self._warm is not None:
+                    assert self._group is not None
+                    self._group.create_task(link.close(), name="relay old upstream")
+                    self._swap = False
+                    (link, over), self._warm = self._warm, None
+                    self._hang_up.clear()
+                    try:
+                        error = await self._exchange(link)
+                    finally:
+                        over.set()
+            return error
         except UpstreamError as error:
             if not opened:
                 self.breaker.failed(error, self._loop.time())
             return error
+
+    async def _warm_upstream(self, events: tuple[dict[str, Any], ...]) -> None:
+        """Have the next upstream ready beside the live one, and hold it until it is over or not wanted."""
+        over = asyncio.Event()
+        try:
+            async with self.dial(self.session.config) as link:
+                async with asyncio.timeout(self.session.config.configure_deadline_ms / 1000):
+                    for event in events:
+                        await link.send(json.dumps(event, ensure_ascii=False))
+                    while _type_of(await link.receive()) != "session.updated":
+                        pass
+                self._warm = (link, over)
+                self.perform(self.session.upstream_warmed(self.now_ms()))
+                if self._swap:
+                    await over.wait()
+                else:
+                    self._warm = None
+        except (UpstreamError, TimeoutError):
+            self._warm = None
+            if not over.is_set():
+                self.perform(self.session.warming_failed(self.now_ms()))
 
     async def _exchange(self, link: UpstreamLink) -> UpstreamError:
         """Read and write until the connection ends or is to be hung up; returns why."""
@@ -310,3 +359,11 @@ class Relay:
     async def _run_tool(self, call: RunTool) -> None:
         output, ok = await run_tool(call.name, call.arguments, user_id=self.user_id)
         self.perform(self.session.tool_result(call.name, call.call_id, output, ok, self.now_ms()))
+
+
+def _type_of(raw: bytes) -> str | None:
+    try:
+        event = upstream_events.parse(raw)
+    except upstream_events.Malformed:
+        return None
+    return str(event["type"])

@@ -26,6 +26,8 @@ from realtime.effects import (
     RecordEvent,
     SendBrowser,
     SendUpstream,
+    SwapUpstream,
+    WarmUpstream,
 )
 from realtime.exceptions import (
     FATAL_UPSTREAM_CODES,
@@ -46,6 +48,7 @@ IDLE_WARNING_MS = 30_000
 LIMIT_WARNING_MS = 60_000
 MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
 MALFORMED_WINDOW_MS = 10_000
+ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
 MAX_RETRY_AFTER_S = 10.0
 MAX_RATE_LIMIT_RETRIES = 2
 FREE_OF_CHARGE = frozenset({"ping", "playout.position", "playout.cleared"})
@@ -100,6 +103,8 @@ class Session:
         self.rate_limit_tries = 0
         self.last_error: UpstreamError | None = None  # why the last try failed
         self.upstream_reconnects = 0
+        self.rotations = 0
+        self.warm_items = 0  # how many items the upstream that is being warmed was told of
         self.malformed: deque[int] = deque()
         self.ignored: Counter[str] = Counter()
         self.shown_state = ""
@@ -296,16 +301,48 @@ class Session:
         if self.phase == ENDED:
             return [CloseUpstream()]
         self.phase = CONFIGURING
+        self.out += [SendUpstream(event) for event in self._introduction()]
+        self._arm("configure", self.config.configure_deadline_ms)
+        return self._flush()
+
+    def _introduction(self) -> list[dict[str, Any]]:
+        """What a new upstream is told first: its configuration, and what was said before."""
         self.configures += 1
         self.configure_id = f"configure_{self.configures}"
         update = up.session_update(self.config, self.configure_id)
         if self.config.modality == "voice":
             update["session"]["audio"]["input"]["turn_detection"] = self.talk.turn_detection
-        self.out.append(SendUpstream(update))
         history = self.config.history + self.talk.transcript.seeds()
-        self.out += [SendUpstream(event) for event in up.seeds(history, f"{OWN_ITEM}{self.configures}_")]
-        self._arm("configure", self.config.configure_deadline_ms)
+        return [update, *up.seeds(history, f"{OWN_ITEM}{self.configures}_")]
+
+    def upstream_warmed(self, now_ms: int) -> list[Effect]:
+        """The next upstream is configured. It takes over between two turns, or is given up when somebody spoke."""
+        self.now_ms = now_ms
+        if (
+            self.phase == READY
+            and self.quiet
+            and self.turns.speaking_item is None
+            and self.warm_items == self._said()
+        ):
+            self.out.append(SwapUpstream())
+            self._event("upstream.rotated")
+            self.rotations += 1
+            self._arm("rotate", self.config.rotate_after_ms)
+            self.intake.lost()  # what was no item yet, such as the onset of a word
+            self.out += self.intake.ready(speaking=False)
+        elif self.phase == READY:
+            self._arm("rotate", ROTATE_AGAIN_MS)
         return self._flush()
+
+    def warming_failed(self, now_ms: int) -> list[Effect]:
+        """The next upstream could not be had: the live one goes on."""
+        self.now_ms = now_ms
+        if self.phase == READY:
+            self._arm("rotate", ROTATE_LATER_MS)
+        return self._flush()
+
+    def _said(self) -> int:
+        return len(self.talk.transcript.items)
 
     def upstream_event(self, event: dict[str, Any], now_ms: int) -> list[Effect]:
         """One event of the upstream. Malformed ones are dropped and counted, unknown ones ignored and counted."""
@@ -600,11 +637,11 @@ class Session:
             self._warn("answer.slow", "The answer stopped coming. Ask again.")
             self.talk.gate.expired(self.now_ms)
         elif name == "rotate":
-            if self.quiet and self.turns.speaking_item is None:
-                self._event("upstream.rotated")
-                self._lost(UpstreamLost(1001))
+            if self.quiet and self.turns.speaking_item is None and self.attached:
+                self.warm_items = self._said()
+                self.out.append(WarmUpstream(tuple(self._introduction())))
             else:
-                self._arm("rotate", 1_000)
+                self._arm("rotate", ROTATE_AGAIN_MS)
 
     def _touch(self) -> None:
         """The person or the assistant did something: the session is not idle."""

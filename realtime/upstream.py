@@ -31,7 +31,7 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_QUEUED_MESSAGES = 64
 
 
-class _NoRedirect(connect):
+class NoRedirect(connect):
     """A handshake that follows no redirect: the key must not travel to another host."""
 
     def process_redirect(self, exc: Exception) -> Exception:
@@ -54,6 +54,10 @@ class UpstreamLink:
         except TimeoutError:
             raise UpstreamLost() from None
 
+    async def close(self) -> None:
+        """Close before the block that opened it is left; closing twice is nothing."""
+        await self._socket.close()
+
     async def receive(self) -> bytes:
         """The next event's raw JSON. Raises UpstreamLost at the end, whatever the close code was."""
         try:
@@ -72,7 +76,7 @@ async def open_upstream(config: RelayConfig) -> AsyncIterator[UpstreamLink]:
         headers["Authorization"] = f"Bearer {config.api_key[:]}"
     if config.safety_identifier:
         headers["OpenAI-Safety-Identifier"] = config.safety_identifier
-    dial = _NoRedirect(
+    dial = NoRedirect(
         address(config),
         additional_headers=headers,
         user_agent_header="voiceproject",

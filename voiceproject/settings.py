@@ -48,6 +48,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "axes",
     "csp",
     "voiceproject",
     "conversations",
@@ -64,6 +66,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "voiceproject.headers.PermissionsPolicy",
+    "axes.middleware.AxesMiddleware",  # last: answers a login that is locked out
 ]
 ROOT_URLCONF = "voiceproject.urls"
 ASGI_APPLICATION = "voiceproject.asgi.application"
@@ -145,6 +149,9 @@ SIMPLE_JWT = {
     "ISSUER": "voiceproject",
     "AUDIENCE": "voiceproject-api",
     "CHECK_REVOKE_TOKEN": True,  # a changed password ends the tokens made before it
+    # Each refresh token is good once: a stolen one shows itself when the other copy is refused.
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -159,6 +166,21 @@ REST_FRAMEWORK = {
     },
     "NUM_PROXIES": env_int("NUM_PROXIES", 0, low=0, high=10),
 }
+
+# ---- wrong passwords -------------------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "voiceproject.lockout.PacedHandler"
+AXES_CLIENT_IP_CALLABLE = "voiceproject.lockout.address_of"
+# One person at one address, and (slower, see `lockout.py`) one person at any address.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username"]
+AXES_FAILURE_LIMIT = env_int("LOGIN_FAILURES", 5, low=1, high=1_000)
+AXES_COOLOFF_TIME = timedelta(minutes=env_int("LOGIN_LOCKOUT_MIN", 15, low=1, high=10_080))
+AXES_LOCKOUT_TEMPLATE = "registration/locked_out.html"
+AXES_RESET_ON_SUCCESS = True
+# Tries during a lockout do not make it longer, or anybody could keep anybody out for ever.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # no list of who logged in when and from where
+AXES_VERBOSE = False
 
 # ---- pages -----------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -228,6 +250,7 @@ REALTIME_VAD_EAGERNESS = env_choice("REALTIME_VAD_EAGERNESS", "auto", ("low", "m
 REALTIME_MAX_SESSION_SEC = env_int("REALTIME_MAX_SESSION_SEC", 900, low=30, high=86_400)
 REALTIME_IDLE_SEC = env_int("REALTIME_IDLE_SEC", 90, low=10, high=3_600)
 REALTIME_RESUME_GRACE_SEC = env_int("REALTIME_RESUME_GRACE_SEC", 60, low=0, high=600)
+REALTIME_ROTATE_AFTER_SEC = env_int("REALTIME_ROTATE_AFTER_SEC", 3_300, low=1, high=3_500)
 REALTIME_MAX_SESSIONS_PER_USER = env_int("REALTIME_MAX_SESSIONS_PER_USER", 2, low=1, high=100)
 REALTIME_MAX_SESSIONS = env_int("REALTIME_MAX_SESSIONS", 100, low=1, high=100_000)
 REALTIME_MAX_RESPONSES_PER_MIN = env_int("REALTIME_MAX_RESPONSES_PER_MIN", 30, low=1, high=1_000)

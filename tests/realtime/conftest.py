@@ -25,7 +25,7 @@ CLIENT_EVENTS: TypeAdapter[Any] = TypeAdapter(RealtimeClientEventParam, config=C
 
 
 def judge(upstream: LocalServer) -> None:
-    """Every event that the relay sent in the test, by the types of the `openai` package: no unknown field, no wrong kind."""
+    """Every event that the relay sent in the test, by the types of the `openai` package, strictly."""
     for connection in upstream.connections:
         for event in connection.received:
             CLIENT_EVENTS.validate_python(event, strict=True)
@@ -76,8 +76,7 @@ async def make_site(transactional_db: None, settings: Any) -> AsyncIterator[Call
             )
             upstreams.append(upstream)
             settings.REALTIME_BASE_URL = upstream.url
-            site = await stack.enter_async_context(_serve(upstream))
-            return site
+            return await stack.enter_async_context(_serve(upstream))
 
         yield make
         for upstream in upstreams:
@@ -102,7 +101,7 @@ async def _serve(upstream: LocalServer) -> AsyncIterator[Site]:
     )
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - the server offers no event to wait for
         await asyncio.sleep(0.005)
     try:
         yield Site(listening.getsockname()[1], upstream)

@@ -1,4 +1,4 @@
-"""The page of a person, as tests drive it: mints, connects, speaks, reads, and plays by a clock of its own. No assertions."""
+"""The page of a person, as tests drive it: connects, speaks, reads, reports what it plays. Asserts nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def silence(ms: int) -> bytes:
 async def eventually(found: Callable[[], T]) -> T:
     """What `found` gives once that is true-ish; what the other side has received is not known at once."""
     async with asyncio.timeout(DEADLINE_S):
-        while not (value := found()):
+        while not (value := found()):  # noqa: ASYNC110 - anything can be asked, so nothing can tell
             await asyncio.sleep(0.005)
     return value
 

@@ -55,9 +55,10 @@ def test_audio_faster_than_real_time_is_dropped_counted_and_in_the_end_refused()
     sent = sum(len(up(intake.take(FRAME, 0, ready=True, speaking=False))) for _ in range(100))
     assert sent == 2_000 * 48  # the burst
     assert intake.dropped_ms == 2_000
+    for _ in range((MAX_DROPPED_MS - intake.dropped_ms) // 40):
+        intake.take(FRAME, 0, ready=True, speaking=False)
     with pytest.raises(TooFast):
-        for _ in range(MAX_DROPPED_MS // 40):
-            intake.take(FRAME, 0, ready=True, speaking=False)
+        intake.take(FRAME, 0, ready=True, speaking=False)
 
 
 def test_what_was_captured_before_the_connection_is_granted_on_top_of_the_pace() -> None:

@@ -18,6 +18,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SESSION, CONVERSATION = uuid4(), uuid4()
 
 
+def files(folder: Path) -> list[str]:
+    """The texts of all spill files."""
+    return [path.read_text() for path in folder.iterdir()]
+
+
+def spill(folder: Path, text: str) -> None:
+    """What an earlier process left behind."""
+    (folder / "1-x.jsonl").write_text(text)
+
+
 class Store:
     """A database that can refuse."""
 
@@ -76,7 +86,7 @@ async def test_a_database_that_refuses_is_waited_for_in_order(tmp_path: Path) ->
     assert await journal.flush(5)
     assert store.texts == [str(number) for number in range(10)]
     await journal.close()
-    assert not list(tmp_path.iterdir())
+    assert files(tmp_path) == []
 
 
 async def test_what_comes_together_is_stored_together(tmp_path: Path) -> None:
@@ -119,7 +129,7 @@ async def test_what_cannot_be_stored_before_the_end_is_replayed_by_the_next_proc
     assert {e.session_id for e in after.written} == {SESSION}
     assert {e.conversation_id for e in after.written} == {CONVERSATION}
     await next_journal.close()
-    assert not list(tmp_path.iterdir())
+    assert files(tmp_path) == []
 
 
 async def test_more_than_the_bound_goes_to_the_spill_file_and_not_into_memory(tmp_path: Path) -> None:
@@ -131,13 +141,12 @@ async def test_more_than_the_bound_goes_to_the_spill_file_and_not_into_memory(tm
     assert len(journal._waiting) <= journal_module.MAX_WAITING
     assert journal.spilled >= journal_module.MAX_WAITING
     await journal.close(timeout_s=0.2)
-    lines = [line for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
-    assert len(lines) == journal_module.MAX_WAITING * 2
+    assert sum(len(text.splitlines()) for text in files(tmp_path)) == journal_module.MAX_WAITING * 2
 
 
 async def test_a_line_cut_short_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
     whole = entry(words("kept")).to_line()
-    (tmp_path / "1-x.jsonl").write_text(whole + "\n" + whole[: len(whole) // 2])
+    spill(tmp_path, whole + "\n" + whole[: len(whole) // 2])
     store = Store()
     journal = Journal(store.write, tmp_path)
     journal.put(entry(words("new")))

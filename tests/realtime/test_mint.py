@@ -96,11 +96,11 @@ def test_another_persons_conversation_is_404(her: APIClient, bob: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
-    [({"conversation_id": "seven"}, "conversation_id"), ({"modality": "smell"}, "modality"), ({"resume_session_id": "x"}, "resume_session_id")],
-)  # fmt: skip
-def test_wrong_fields_are_named(her: APIClient, body: dict[str, Any], field: str) -> None:
-    answer = her.post(ADDRESS, body, format="json")
+    ("field", "value"),
+    [("conversation_id", "seven"), ("modality", "smell"), ("resume_session_id", "x")],
+)
+def test_wrong_fields_are_named(her: APIClient, field: str, value: str) -> None:
+    answer = her.post(ADDRESS, {field: value}, format="json")
     assert answer.status_code == 400
     assert field in answer.json()["fields"]
 

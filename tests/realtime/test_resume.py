@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from tests.realtime.page import eventually, silence, tone
@@ -99,16 +100,14 @@ async def test_microphone_audio_of_the_gap_arrives_once_and_whole(make_site: Any
     await page.until("transcript.done", role="user")
     await page.say("session.end")
     await page.until_closed()
-    assert uplink_of(site) == spoken
+    assert uplink_of(site.upstream.connections) == spoken
 
 
-def uplink_of(site: Any) -> bytes:
+def uplink_of(connections: list[Any]) -> bytes:
     """All microphone audio that reached the upstream, in order."""
-    import base64
-
     return b"".join(
         base64.b64decode(event["audio"])
-        for connection in site.upstream.connections
+        for connection in connections
         for event in connection.received
         if event["type"] == "input_audio_buffer.append"
     )

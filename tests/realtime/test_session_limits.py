@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from realtime.conf import RelayConfig
-from realtime.effects import CloseBrowser, CloseUpstream, Effect, End, OpenUpstream, RecordEnd, SendBrowser, SendUpstream
+from realtime.effects import (
+    CloseBrowser,
+    CloseUpstream,
+    Effect,
+    End,
+    OpenUpstream,
+    RecordEnd,
+    SendBrowser,
+    SendUpstream,
+)
 from realtime.exceptions import BadMessage, TooFast, UpstreamLost, UpstreamRefused
 from realtime.session import Session
 

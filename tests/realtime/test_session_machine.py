@@ -10,6 +10,7 @@ import base64
 import random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -409,7 +410,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert all(record.status in FINAL for record in self.records.values()), "a message was left pending"
 
 
-TestSession = SessionMachine.TestCase
+TestSession = pytest.mark.timeout(900)(SessionMachine.TestCase)
 TestSession.settings = settings(
     max_examples=2_000, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -58,7 +58,7 @@ async def test_speech_under_way_is_heard_by_the_next_upstream(make_site: Any, ad
         await page.until("state", state="listening")
         await page.speak(tone(600))
         started = await page.until("speech.started")
-        await eventually(lambda: len(uplink_of(site)) >= 48 * 600)
+        await eventually(lambda: len(uplink_of(site.upstream.connections)) >= 48 * 600)
         await site.upstream.connections[0].drop()
         await page.until("transcript.done", item_id=started["item_id"], status="discarded")
         await page.until("state", state="listening")
@@ -66,10 +66,7 @@ async def test_speech_under_way_is_heard_by_the_next_upstream(make_site: Any, ad
         heard = await page.until("transcript.done", role="user")
         assert heard["text"] == "First question."
         await page.until("audio.end")
-        first, second = site.upstream.connections
-        assert uplink_of(type("Only", (), {"upstream": type("One", (), {"connections": [second]})})) == (
-            tone(600) + tone(200) + silence(900)
-        )
+        assert uplink_of(site.upstream.connections[1:]) == tone(600) + tone(200) + silence(900)
 
 
 async def test_a_wrong_key_is_not_tried_again_by_the_next_call(make_site: Any, ada: Any, bob: Any) -> None:
