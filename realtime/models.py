@@ -1,4 +1,4 @@
-"""What is kept of sessions: the session itself, used tokens, turns, events, usage, prices, probes. No content of talks."""
+"""What is kept of sessions: the session itself, used tokens, turns, events, usage, prices, probes. No content."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -171,7 +171,7 @@ class UsageRecord(models.Model):
 
 
 class RateCard(models.Model):
-    """The prices of one model from a date on, in USD per million tokens, or per minute. A price that is unknown is null."""
+    """The prices of one model from a date on, in USD per million tokens, or per minute. Unknown ones are null."""
 
     engine = models.CharField(max_length=16, default="openai")
     model = models.CharField(max_length=80)

@@ -19,6 +19,8 @@ SHELL = {
     "checks",
     "consumers",
     "journal",
+    "ledger",
+    "metrics",
     "models",
     "probe",
     "probe_runs",
