@@ -135,6 +135,13 @@ def test_the_changelog_begins_with_the_version_of_the_project() -> None:
     assert newest[1] == version
 
 
+def test_every_dependency_has_its_reason() -> None:
+    reasons = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text(encoding="utf-8").lower()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = [re.split(r"[\[<>=~! ]", dependency)[0].lower() for dependency in project["dependencies"]]
+    assert [name for name in names if name not in reasons] == []
+
+
 def test_decisions_are_numbered_without_gaps_or_doubles() -> None:
     numbers = sorted(int(page.name[:4]) for page in (ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert numbers == list(range(1, len(numbers) + 1))
