@@ -36,7 +36,7 @@ test-js: install-dev
 	scripts/test-js
 
 test-browser: install-dev
-	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser --timeout=180
+	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser --timeout=180 --output test-results --screenshot only-on-failure
 
 check: check-format check-lint check-types check-django
 
