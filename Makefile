@@ -36,7 +36,7 @@ test-js: install-dev
 	scripts/test-js
 
 test-browser: install-dev
-	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser --timeout=180 --output test-results --screenshot only-on-failure
+	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser --timeout=300 --output test-results --screenshot only-on-failure
 
 check: check-format check-lint check-types check-django
 
@@ -59,7 +59,7 @@ format: install-dev
 
 screenshots: install-dev
 	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && \
-	  SCREENSHOTS=docs/images $(pytest) tests/browser -m screenshot --timeout=180
+	  SCREENSHOTS=docs/images $(pytest) tests/browser -m screenshot --timeout=300
 
 # The run lock takes its versions from the development lock, so that both agree on every package they share.
 compile := .venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from playwright.sync_api import Locator, Page, expect
 
 # Generous: each of these is a bound on a wait, not a measurement.
-SOON_MS = 15_000
-ANSWER_MS = 45_000
+SOON_MS = 30_000
+ANSWER_MS = 60_000
 LIVE_STATES = r"listening|hearing|thinking|speaking"
 
 

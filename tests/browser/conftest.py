@@ -19,7 +19,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client, override_settings
-from playwright.sync_api import Browser, BrowserContext, BrowserType, Page
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.site_thread import SiteThread
@@ -40,6 +40,8 @@ FLAGS = [
     "--no-first-run",
 ]
 
+# Bounds on waits, for a loaded machine; the plugin's own is five seconds.
+expect.set_options(timeout=30_000)
 # Playwright keeps an event loop in the test's thread; the ORM is used there all the same, synchronously.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
@@ -56,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.is_relative_to(HERE))
 
 
-def eventually(check: Callable[[], object], what: str, within_sec: float = 15.0) -> None:
+def eventually(check: Callable[[], object], what: str, within_sec: float = 30.0) -> None:
     """Wait until `check()` is true; fails with `what` when it is not in time."""
     pause = threading.Event()
     deadline = time.monotonic() + within_sec
@@ -141,7 +143,7 @@ def sessions_are_over() -> bool:
 def site(transactional_db: None, site_thread: SiteThread) -> Iterator[SiteThread]:
     """The site with an empty database, which is emptied again when the last session has been written down."""
     yield site_thread
-    eventually(sessions_are_over, "every session is over", within_sec=30)
+    eventually(sessions_are_over, "every session is over", within_sec=60)
     site_thread.forget_refusals()
 
 
@@ -227,7 +229,7 @@ def person(site: SiteThread, console: Console, new_context) -> Callable[..., Per
     ) -> Person:
         origin = origin or site.origin
         context: BrowserContext = (browser.new_context if browser else new_context)(**context_options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         console.watch(context)
         context.add_init_script(path=HERE / "tap.js")
         if microphone:

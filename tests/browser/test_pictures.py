@@ -39,5 +39,5 @@ def test_picture_of_the_voice_test_page(person: Callable[..., Person]) -> None:
     ada = person(viewport={"width": 1000, "height": 900})
     ada.chat.open("/voice-test")
     ada.page.locator("#voice-button").click()
-    ada.page.locator("[data-step=audio]").filter(has_text="ms").wait_for(timeout=45_000)
+    ada.page.locator("[data-step=audio]").filter(has_text="ms").wait_for(timeout=60_000)
     picture(ada.page, "voice-test")

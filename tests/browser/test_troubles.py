@@ -31,7 +31,7 @@ def unused_port() -> int:
         return port
 
 
-def expect_problem(somebody: Person, sentence: str, within_ms: int = 30_000) -> None:
+def expect_problem(somebody: Person, sentence: str, within_ms: int = 60_000) -> None:
     """The panel shows the problem in words, and a button that does something about it."""
     somebody.chat.await_state("error", within_ms)
     expect(somebody.chat.problem).to_contain_text(re.compile(sentence, re.IGNORECASE))
@@ -65,7 +65,7 @@ def test_a_wrong_key_says_that_voice_is_not_available_and_nothing_of_the_key(
     upstream_is(refusing_upstream.url)
     ada = person()
     ada.chat.open().start_voice()
-    ada.chat.await_state("error", within_ms=30_000)
+    ada.chat.await_state("error", within_ms=60_000)
     expect(ada.chat.problem).to_contain_text(re.compile("not available", re.IGNORECASE))
     assert "401" not in ada.chat.panel.inner_text()
     assert "key" not in ada.chat.problem.inner_text().lower()
@@ -89,7 +89,7 @@ def test_a_typed_message_without_an_upstream_is_kept_and_can_be_tried_again(
     ada.chat.open()
     ada.chat.say_in_writing("Is anybody there?")
     ada.chat.await_row("user", "Is anybody there")
-    expect(ada.chat.rows("user").first.locator(".retry")).to_be_visible(timeout=45_000)
+    expect(ada.chat.rows("user").first.locator(".retry")).to_be_visible(timeout=60_000)
     eventually(lambda: Message.objects.filter(role="user").count() == 1, "the message is stored")
 
 
@@ -103,10 +103,10 @@ def test_a_connection_that_is_cut_comes_back_and_the_answer_goes_on(
     console.allow("WebSocket connection")  # the browser's own report of the cut
     ada = person(origin=f"http://127.0.0.1:{cable.port}")
     ada.chat.open().start_voice()
-    ada.chat.await_state("speaking", within_ms=45_000)
+    ada.chat.await_state("speaking", within_ms=60_000)
     cable.cut()
     ada.chat.await_row("assistant", "fifty-six|56")
-    ada.chat.await_state("listening", within_ms=45_000)
+    ada.chat.await_state("listening", within_ms=60_000)
     assert heard_by(ada.page).audible_ms >= 500
     eventually(lambda: Message.objects.filter(role="assistant").count() == 1, "the answer is stored once")
 

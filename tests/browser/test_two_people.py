@@ -19,12 +19,12 @@ def test_two_people_in_calls_at_once_see_and_hear_their_own_alone(person: Callab
         somebody.chat.open().start_voice()
     for somebody in sums:
         somebody.chat.await_row("assistant", "fifty-six|56")
-        somebody.chat.await_state("listening", within_ms=30_000)
+        somebody.chat.await_state("listening", within_ms=60_000)
     for somebody, (question, _) in sums.items():
         somebody.chat.say_in_writing(question)
     for somebody, (_, answer) in sums.items():
         somebody.chat.await_row("assistant", answer)
-        somebody.chat.await_state("listening", within_ms=30_000)
+        somebody.chat.await_state("listening", within_ms=60_000)
         assert heard_by(somebody.page).audible_ms >= 500
     for somebody in sums:
         somebody.chat.end_call()

@@ -20,7 +20,7 @@ def test_every_step_of_a_session_is_shown_with_its_time(person: Callable[..., Pe
     ada.chat.await_call()
     for step in STEPS:
         row = ada.page.locator(f"[data-step={step}]")
-        expect(row).to_contain_text(re.compile(r"\d+ ?ms"), timeout=45_000)
+        expect(row).to_contain_text(re.compile(r"\d+ ?ms"), timeout=60_000)
 
 
 @pytest.mark.parametrize("path", ["/voice-test", "/chat/", "/account/"])
