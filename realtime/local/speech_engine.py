@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import soxr
@@ -37,26 +36,25 @@ class Workers:
     def __init__(self, threads: int, max_waiting: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="speech")
         self._most = threads + max_waiting
-        self._busy = 0
-        self._counting = threading.Lock()
+        self._jobs: set[Future[Any]] = set()
 
     async def run(self, work: Callable[[], T], *, must: bool = True) -> T:
         """Raises `Overloaded` when the queue is full; what need not be done waits for nobody: idle, or not at all."""
-        if self._busy >= (self._most if must else 1):
+        if len(self._jobs) >= (self._most if must else 1):
             raise Overloaded
-        with self._counting:
-            self._busy += 1
         job = self._pool.submit(work)
+        self._jobs.add(job)
         # Counted until the thread is done with it, also when the one who waits is cancelled before.
-        job.add_done_callback(self._finished)
+        job.add_done_callback(self._jobs.discard)
         return await asyncio.wrap_future(job)
+
+    async def idle(self) -> None:
+        """Returns once nothing runs or waits in the threads."""
+        while self._jobs:
+            await asyncio.wait([asyncio.wrap_future(job) for job in self._jobs])
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _finished(self, _: object) -> None:
-        with self._counting:
-            self._busy -= 1
 
 
 class SpeechEngines:

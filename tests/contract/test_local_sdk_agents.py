@@ -50,7 +50,7 @@ async def session_at(
 
 async def wait_for(session: RealtimeSession, found: Callable[[Any], bool]) -> list[Any]:
     seen = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for event in session:
             seen.append(event)
             assert event.type != "error", event

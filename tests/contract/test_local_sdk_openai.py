@@ -46,7 +46,7 @@ def sdk(upstream: LocalServer, key: str = "sk-any") -> AsyncOpenAI:
 async def until(connection: Any, kind: str) -> tuple[Any, list[Any]]:
     """The first event of a type, and all events up to it."""
     seen = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             event = await connection.recv()
             seen.append(event)

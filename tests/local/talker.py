@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 BYTES_PER_MS = 48
 
 

@@ -40,7 +40,7 @@ class Endpoint:
                 self.end_headers()
                 for index, chunk in enumerate(endpoint.chunks):
                     if index == endpoint.hold_after:
-                        endpoint.released.wait(10)
+                        endpoint.released.wait(30)
                     try:
                         self.wfile.write(chunk)
                         self.wfile.flush()

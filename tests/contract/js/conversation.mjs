@@ -4,7 +4,7 @@
 import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession, tool } from '@openai/agents-realtime';
 import { z } from 'zod';
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 45_000;
 const SAMPLES_PER_MS = 24;
 
 const tone = (ms) => Int16Array.from({ length: ms * SAMPLES_PER_MS }, (_, n) => 8000 * Math.sin(n / 12));
