@@ -18,6 +18,15 @@ export function level(samples) {
 export const decibels = (value) => (value > 0.00001 ? 20 * Math.log10(value) : -100);
 
 /**
+ * What lies under a voice: the level that a fifth of the measured ones (in dB) stay below. Pauses between words are enough
+ * to find it; null while there are too few measurements to say.
+ */
+export function noiseFloor(levels) {
+  if (levels.length < 20) return null;
+  return levels.toSorted((a, b) => a - b)[Math.floor(levels.length / 5)];
+}
+
+/**
  * The last `capacity` samples of a stream whose samples are numbered from 0.
  * `start` and `end` bound what is kept: `start <= n < end`.
  */

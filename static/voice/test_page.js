@@ -5,11 +5,12 @@ import { t } from "../strings.js";
 import { isBusy } from "./call.js";
 import { VoiceCall } from "./main.js";
 import { Panel } from "./panel.js";
-import { decibels } from "./pcm.js";
+import { decibels, noiseFloor } from "./pcm.js";
 import { describe } from "./problems.js";
 
 const LEVEL_MS = 100;
 const LOUD_DB = -45; // a voice near the microphone is above this
+const QUIET_DB = -55; // a room below this disturbs nobody
 const by = (id) => document.getElementById(id);
 const bootstrap = JSON.parse(by("bootstrap").textContent);
 const api = new Api(bootstrap.urls);
@@ -17,6 +18,7 @@ const steps = [...document.querySelectorAll("#steps [data-step]")];
 const call = new VoiceCall({ mint: (fields) => api.mint(() => ({ conversation_id: null, ...fields })) });
 let startedAt = 0;
 let meter = null;
+let levels = [];
 
 new Panel({ root: by("voice-panel"), button: by("voice-button"), call, preferences: bootstrap.preferences, loginUrl: `${by("voice-panel").dataset.login}?next=${location.pathname}` });
 
@@ -27,6 +29,7 @@ function begin() {
     delete step.dataset.ms;
     step.querySelector(".time").textContent = step.querySelector(".detail").textContent = "";
   }
+  levels = [];
   by("advice").textContent = "";
   pointAtNext();
   clearInterval(meter);
@@ -48,6 +51,16 @@ function done(name) {
   pointAtNext();
 }
 
+/** What the measured levels and the browser say about room and echo; the live region hears of it only when it changes. */
+function advise() {
+  const floor = noiseFloor(levels);
+  if (floor === null) return;
+  const room = t(floor < QUIET_DB ? "room_quiet" : floor < LOUD_DB ? "room_some_noise" : "room_noisy", { db: Math.round(floor) });
+  const echo = call.microphone.cancelsEcho === false ? t("use_headphones") : t("echo_removed");
+  const advice = `${room} ${echo}`;
+  if (levels.length % 10 === 0 && by("advice").textContent !== advice) by("advice").textContent = advice;
+}
+
 /** The microphone's step is done when it hears something, and shows how loud that is. */
 function showLevel() {
   const analyser = call.microphone.analyser;
@@ -56,6 +69,8 @@ function showLevel() {
   analyser.getFloatTimeDomainData(wave);
   const db = decibels(Math.sqrt(wave.reduce((sum, value) => sum + value * value, 0) / wave.length));
   by("level").value = Math.max(-70, db);
+  levels.push(db);
+  advise();
   if (db > LOUD_DB) done("level");
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import CDPSession
 
 from tests.browser.conftest import Person
@@ -37,6 +38,7 @@ def figures(chromium: CDPSession) -> dict[str, float]:
     return {name: metrics[name] for name in names}
 
 
+@pytest.mark.timeout(400)  # fifty calls take a minute on an idle machine
 def test_fifty_calls_leave_nothing_behind(person: Callable[..., Person]) -> None:
     ada = person()
     ada.chat.open()
