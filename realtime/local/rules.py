@@ -80,7 +80,7 @@ def choice(*allowed: str) -> Rule:
         if value not in allowed:
             listed = ", ".join(f"'{item}'" for item in allowed)
             raise ProtocolError(
-                "invalid_value", f"Invalid value: '{value}'. Supported values are: {listed}.", path
+                "invalid_value", f"Invalid value: '{value[:64]}'. Supported values are: {listed}.", path
             )
 
     return check

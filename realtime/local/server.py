@@ -131,15 +131,14 @@ class LocalServer:
         config = self.config
         if config.mode == "scripted":
             return ScriptedEngines(Script(config.script), delta_ms=config.delta_ms, sleep=self._sleep)
-        from realtime.local.speech_engine import (
-            SpeechEngines,
-        )  # the models' packages are needed in this mode only
+        # The models' packages are needed in this mode only.
+        from realtime.local.speech_engine import SpeechEngines
 
         return SpeechEngines.load(config, report=log.info)
 
     async def _before_accept(self, socket: ServerConnection, request: Request) -> Response | None:
         try:
-            fault = at_handshake(self._faults)
+            fault = at_handshake(self._faults) if urlsplit(request.path).path == PATH else None
             if fault is not None and fault.name == "stall":
                 await self._hang(fault.ms)
             elif fault is not None:
