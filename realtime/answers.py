@@ -35,6 +35,7 @@ class Answers:
         self.talk.out += self.talk.gate.created(response_id, now_ms)
         self.talk.marks[response_id] = TurnMarks(response_id, self.talk.input_ended_ms, now_ms)
         self.talk.input_ended_ms = None
+        self.talk.note("response.started", now_ms)
         if response_id not in self.talk.gate.cancelled:
             self.talk.out.append(SendBrowser(message("response.started", response_id=response_id)))
 
@@ -113,7 +114,7 @@ class Answers:
         item_event, response_id = up.object_of(event, "item"), up.id_of(event, "response_id")
         if item_event.get("type") == "function_call":
             if response_id not in self.talk.gate.cancelled and item_event.get("status") == "completed":
-                self._run_tool(item_event)
+                self._run_tool(item_event, now_ms)
             return
         item = self._answer_item(up.id_of(item_event, "id"), response_id, now_ms)
         if item is None:
@@ -147,6 +148,7 @@ class Answers:
         if marks:
             marks.status = status
             self.talk.out.append(marks.record())
+        self.talk.note("response.done", now_ms, status=status, **({"code": code} if code else {}))
         if status == "completed":
             self.talk.answers += 1
         self.talk.out.append(
@@ -191,10 +193,11 @@ class Answers:
                     self.talk.out.append(self.talk.transcript.record(item))
                 break
 
-    def _run_tool(self, call: dict[str, Any]) -> None:
+    def _run_tool(self, call: dict[str, Any], now_ms: int) -> None:
         name, call_id = up.id_of(call, "name"), up.id_of(call, "call_id")
         arguments = up.text_of(call, "arguments", 16_000)
         self.talk.tools_running.add(call_id)
+        self.talk.note("tool.called", now_ms, name=name[:64])
         self.talk.out.append(SendBrowser(message("tool.status", name=name, status="running")))
         self.talk.out.append(RunTool(name, call_id, arguments))
 
@@ -221,7 +224,8 @@ class Answers:
         if not isinstance(usage, dict):
             return  # null on some cancelled and failed answers
         count = up.count_of
-        self.talk.out.append(
+        audio_out = count(usage, "output_token_details", "audio_tokens")
+        self.talk.keep_usage(
             RecordUsage(
                 meter="response",
                 reference=response_id,
@@ -229,8 +233,16 @@ class Answers:
                 audio_in=count(usage, "input_token_details", "audio_tokens"),
                 cached_text=count(usage, "input_token_details", "cached_tokens_details", "text_tokens"),
                 cached_audio=count(usage, "input_token_details", "cached_tokens_details", "audio_tokens"),
-                text_out=count(usage, "output_token_details", "text_tokens"),
-                audio_out=count(usage, "output_token_details", "audio_tokens"),
+                # Reasoning is billed as text; whether it is in the text's count or beside it differs by model.
+                text_out=max(
+                    count(usage, "output_token_details", "text_tokens"),
+                    count(usage, "output_tokens") - audio_out,
+                ),
+                audio_out=audio_out,
+                image_in=count(usage, "input_token_details", "image_tokens"),
+                cached_image=count(usage, "input_token_details", "cached_tokens_details", "image_tokens"),
+                reasoning_out=count(usage, "output_token_details", "reasoning_tokens"),
+                model=self.talk.config.model,
             )
         )
 

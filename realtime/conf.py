@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from realtime.usage import Rates
+
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 # Presets of the panel's settings: what a person picks instead of numbers.
 TURN_PRESETS: dict[str, dict[str, Any] | None] = {
@@ -44,6 +46,7 @@ class RelayConfig:
     history: tuple[Seed, ...] = field(default=(), repr=False)
     first_position: int = 0
     safety_identifier: str = ""
+    rates: Rates = field(default_factory=Rates, repr=False)
     # limits
     max_session_ms: int = 900_000
     idle_ms: int = 90_000

@@ -117,6 +117,8 @@ class RecordTurn:
     response_id: str
     item_id: str
     status: str
+    input_ended_ms: int | None = None  # since the session began, as the next one; the others are durations
+    response_created_ms: int | None = None
     endpointing_ms: int | None = None
     first_delta_ms: int | None = None
     playout_start_ms: int | None = None
@@ -138,6 +140,10 @@ class RecordUsage:
     text_out: int = 0
     audio_out: int = 0
     seconds: float = 0.0
+    image_in: int = 0
+    cached_image: int = 0
+    reasoning_out: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class TurnMarks:
             response_id=self.response_id,
             item_id=self.item_id,
             status=self.status,
+            input_ended_ms=self.input_ended_ms,
+            response_created_ms=self.created_ms,
             endpointing_ms=_between(self.input_ended_ms, self.created_ms),
             first_delta_ms=_between(self.created_ms, self.first_delta_ms),
             playout_start_ms=_between(self.first_delta_ms, self.first_heard_ms),

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, Message, Preferences
-from realtime import tokens, tools
+from realtime import ledger, metrics, tokens, tools
 from realtime.conf import RelayConfig, Seed, relay_config
 from realtime.effects import RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
 from realtime.exceptions import Refused
 from realtime.journal import Entry
-from realtime.models import RealtimeSession, SessionEvent, Turn, UsageRecord, UsedToken
+from realtime.models import RealtimeSession, SessionEvent, Turn, UsedToken
 
 TOKEN_MEMORY = timedelta(hours=1)  # a token lives 5 minutes: after this its id can only be offered in vain
 REAP_AT_ONCE = 500
 HISTORY_MESSAGES = 40
+ERROR_EVENTS = frozenset({"upstream.error", "upstream.lost"})
 HISTORY_CHARS = 8_000  # about 2,000 tokens
 
 
@@ -166,7 +170,7 @@ def config_for(
 ) -> RelayConfig:
     """The session's configuration with this person's preferences."""
     preferences = Preferences.objects.filter(owner=user).first() or Preferences(owner=user)
-    return relay_config(
+    config = relay_config(
         settings,
         modality=modality,
         voice=preferences.voice,
@@ -176,6 +180,9 @@ def config_for(
         first_position=first_position,
         safety_identifier=hashlib.sha256(f"voiceproject:{user.pk}".encode()).hexdigest()[:32],
         tools=tools.definitions(),
+    )
+    return replace(
+        config, rates=ledger.rates_for(config.engine, config.model, config.transcription_model)
     )
 
 
@@ -295,9 +302,25 @@ def forget_used_tokens() -> int:
 def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) -> None:
     """Store the end of a session; the first reason stays."""
     RealtimeSession.objects.filter(pk=session_id).update(**counters)
-    RealtimeSession.objects.active().filter(pk=session_id).update(
-        ended_at=timezone.now(), end_reason=reason[:40]
+    if (
+        not RealtimeSession.objects.active()
+        .filter(pk=session_id)
+        .update(ended_at=timezone.now(), end_reason=reason[:40])
+    ):
+        return
+    row = RealtimeSession.objects.get(pk=session_id)
+    assert row.ended_at is not None
+    length_s = (row.ended_at - row.started_at).total_seconds()
+    count = partial(
+        metrics.session_ended,
+        row.end_reason,
+        row.engine,
+        length_s,
+        browser=row.reconnects_browser,
+        upstream=row.reconnects_upstream,
+        dropped_ms=row.dropped_ms,
     )
+    transaction.on_commit(count)
 
 
 # ---- what the journal keeps -----------------------------------------------------------------------------
@@ -305,18 +328,51 @@ def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) ->
 
 def write_entries(entries: list[Entry]) -> list[str | None]:
     """Store a batch of the journal; returns the message id of each message record, None for the others."""
-    known = set(
-        RealtimeSession.objects.filter(pk__in={entry.session_id for entry in entries}).values_list(
-            "pk", flat=True
-        )
+    sessions = RealtimeSession.objects.only("engine", "model").in_bulk(
+        list({entry.session_id for entry in entries})
     )
     events: list[SessionEvent] = []
-    ids = [_write_entry(entry, events) if entry.session_id in known else None for entry in entries]
+    ids = [
+        _write_entry(entry, sessions[entry.session_id], events) if entry.session_id in sessions else None
+        for entry in entries
+    ]
     SessionEvent.objects.bulk_create(events)
+    _count_errors(events)
     return ids
 
 
-def _write_entry(entry: Entry, events: list[SessionEvent]) -> str | None:
+def _count_errors(events: list[SessionEvent]) -> None:
+    """What went wrong upstream, onto the sessions' rows and into the metrics."""
+    found = Counter(event.session_id for event in events if _is_error(event))
+    for session_id, count in found.items():
+        RealtimeSession.objects.filter(pk=session_id).update(errors=F("errors") + count)
+    for event in events:
+        if _is_error(event):
+            code = str(event.data.get("code") or "unknown")
+            transaction.on_commit(partial(metrics.upstream_error, code))
+
+
+def _is_error(event: SessionEvent) -> bool:
+    return event.name in ERROR_EVENTS or (event.name == "response.done" and event.data.get("status") == "failed")
+
+
+def _write_turn(session_id: UUID, record: RecordTurn) -> None:
+    """Keep a turn's timings; its latency counts when it is known for the first time."""
+    values = asdict(record)
+    response_id = values.pop("response_id")
+    late_ms = record.response_latency_ms
+    if late_ms is not None:
+        told = Turn.objects.filter(session_id=session_id, response_id=response_id).exclude(
+            response_latency_ms=None
+        )
+        if not told.exists():
+            transaction.on_commit(partial(metrics.turn_e2e_seconds.observe, late_ms / 1000))
+            slower = Q(slowest_ms=None) | Q(slowest_ms__lt=late_ms)
+            RealtimeSession.objects.filter(slower, pk=session_id).update(slowest_ms=late_ms)
+    Turn.objects.update_or_create(session_id=session_id, response_id=response_id, defaults=values)
+
+
+def _write_entry(entry: Entry, session: RealtimeSession, events: list[SessionEvent]) -> str | None:
     record = entry.record
     match record:
         case RecordMessage():
@@ -329,17 +385,10 @@ def _write_entry(entry: Entry, events: list[SessionEvent]) -> str | None:
         case RecordEvent(at_ms, name, data):
             events.append(SessionEvent(session_id=entry.session_id, at_ms=at_ms, name=name[:60], data=data))
         case RecordTurn():
-            values = asdict(record)
-            Turn.objects.update_or_create(
-                session_id=entry.session_id, response_id=values.pop("response_id"), defaults=values
-            )
+            _write_turn(entry.session_id, record)
         case RecordUsage():
-            values = asdict(record)
-            UsageRecord.objects.get_or_create(
-                session_id=entry.session_id,
-                meter=values.pop("meter"),
-                reference=values.pop("reference"),
-                defaults=values,
+            ledger.record_usage(
+                session_id=session.pk, engine=session.engine, model=session.model, used=record
             )
         case RecordEnd(reason, counters):
             close_session(session_id=entry.session_id, reason=reason, counters=counters)

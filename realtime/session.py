@@ -183,6 +183,7 @@ class Session:
         self._arm("heartbeat", self.config.heartbeat_ms)
         speaking = self.turns.speaking_item is not None or self.talk.turn_detection is None
         self.out += self.intake.take(pcm, now_ms, ready=self.phase == READY, speaking=speaking)
+        self.talk.audio_in_ms = samples_to_ms(self.intake.total_samples)
         if self.intake.ack_due:
             self._ack()
         effects = list(self.out)

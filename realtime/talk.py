@@ -7,11 +7,12 @@ from typing import Any
 from realtime.audio import ms_to_samples
 from realtime.browser_events import message
 from realtime.conf import RelayConfig
-from realtime.effects import Effect, SendBrowser
+from realtime.effects import Effect, RecordEvent, RecordUsage, SendBrowser
 from realtime.gate import ResponseGate
 from realtime.latency import TurnMarks
 from realtime.playout import Playout
 from realtime.transcript import PENDING, Item, Transcript
+from realtime.usage import RunningCost
 
 
 class Talk:
@@ -34,9 +35,31 @@ class Talk:
         self.tool_rounds = 0  # since the person last said something
         self.interruptions = 0
         self.answers = 0
+        self.audio_in_ms = 0
         self.audio_out_ms = 0
+        self.cost = RunningCost(config.rates)
         self.first_audio_ms: int | None = None
         self.fatal_code: str | None = None  # an answer failed in a way that no retry can mend
+
+    def note(self, name: str, at_ms: int, **data: Any) -> None:
+        """Keep that something happened, by name and numbers."""
+        self.out.append(RecordEvent(at_ms, name, data))
+
+    def keep_usage(self, used: RecordUsage) -> None:
+        """Keep what was used, and tell the page what the session has cost so far."""
+        self.out.append(used)
+        self.cost.add(used, used.model)
+        self.out.append(
+            SendBrowser(
+                message(
+                    "usage",
+                    audio_in_ms=self.audio_in_ms,
+                    audio_out_ms=self.audio_out_ms,
+                    cost_usd=self.cost.told_usd,
+                    cost_complete=self.cost.complete,
+                )
+            )
+        )
 
     def discard(self, item: Item) -> None:
         """Of this item nothing came: it is not kept, and the page takes its place away."""

@@ -94,6 +94,7 @@ class Turns:
             self.talk.keep_and_show(item)
         if flushed or busy:
             self.talk.interruptions += 1
+            self.talk.note("interruption", now_ms)
         return bool(flushed or busy)
 
     def position(self, item_id: str, samples: int, now_ms: int, *, send: bool = True) -> None:
@@ -114,6 +115,9 @@ class Turns:
                 item, samples_to_ms(audio.heard), samples_to_ms(audio.produced), complete=True
             )
             self.talk.out.append(self.talk.transcript.record(item))
+            if marks:
+                marks.heard_ms, marks.generated_ms = item.heard_ms, samples_to_ms(audio.produced)
+                self.talk.out.append(marks.record())
         if send:
             self.talk.out += self.talk.playout.due()
 
@@ -155,6 +159,7 @@ class Turns:
         item = self._open_user(up.id_of(event, "item_id"), now_ms)
         self.speaking_item = item.item_id
         self.speech_began_ms = up.count_of(event, "audio_start_ms")
+        self.talk.note("speech.started", now_ms)
         self.talk.out.append(
             SendBrowser(
                 message(
@@ -173,6 +178,7 @@ class Turns:
         """The person stopped."""
         item_id = up.id_of(event, "item_id")
         self.talk.input_ended_ms = now_ms
+        self.talk.note("speech.stopped", now_ms)
         if self.speaking_item == item_id:
             self.speaking_item = None
             length_ms = up.count_of(event, "audio_end_ms") - self.speech_began_ms
@@ -264,7 +270,7 @@ class Turns:
             return
         seconds = usage.get("seconds")
         count = up.count_of
-        self.talk.out.append(
+        self.talk.keep_usage(
             RecordUsage(
                 meter="transcription",
                 reference=item_id,
@@ -272,5 +278,6 @@ class Turns:
                 audio_in=count(usage, "input_token_details", "audio_tokens"),
                 text_out=count(usage, "output_tokens"),
                 seconds=float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 1e6 else 0.0,
+                model=self.talk.config.transcription_model,
             )
         )

@@ -1,0 +1,164 @@
+"""The ledger: usage rows with their price of the day, what a recalculation would change, totals and export.
+
+A row is written once and never changed. The arithmetic is in `usage.py`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, DecimalField, F, Q, QuerySet, Sum, Value
+from django.db.models.functions import Coalesce, TruncDate
+from django.utils import timezone
+
+from realtime import metrics
+from realtime.effects import RecordUsage
+from realtime.models import RateCard, RealtimeSession, UsageRecord
+from realtime.usage import FREE_ENGINE, Rate, Rates, cost_usd
+
+PRICES = (
+    *("text_in", "text_cached", "text_out", "audio_in", "audio_cached", "audio_out", "image_in"),
+    *("image_cached", "per_minute"),
+)
+TOKENS = (
+    *("text_in", "audio_in", "image_in", "cached_text", "cached_audio", "cached_image"),
+    *("text_out", "audio_out", "reasoning_out"),
+)
+EXPORTED = (
+    *("id", "created_at", "user", "session_id", "engine", "model", "meter", "reference"),
+    *(*TOKENS, "seconds", "usd", "rate_card_id"),
+)
+
+
+# ---- prices ---------------------------------------------------------------------------------------------
+
+
+def rate_of(card: RateCard | None) -> Rate | None:
+    """The prices of a card for the arithmetic."""
+    return None if card is None else Rate(**{name: getattr(card, name) for name in PRICES})
+
+
+def card_for(engine: str, model: str, at: datetime) -> RateCard | None:
+    """The card of exactly this model that is valid at that time. Similar names are not guessed at."""
+    cards = RateCard.objects.filter(engine=engine, model=model, valid_from__lte=at)
+    return cards.order_by("-valid_from").first()
+
+
+def rates_for(engine: str, *models: str) -> Rates:
+    """What a session of this engine pays now, for its running cost."""
+    if engine == FREE_ENGINE:
+        return Rates(free=True)
+    cards = RateCard.objects.filter(engine=engine, model__in=models, valid_from__lte=timezone.now())
+    # In the order of their dates: the last of a model stays.
+    rates = {card.model: rate_of(card) for card in cards.order_by("valid_from")}
+    return Rates(by_model={model: rate for model, rate in rates.items() if rate is not None})
+
+
+# ---- writing --------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def record_usage(*, session_id: UUID, engine: str, model: str, used: RecordUsage) -> UsageRecord:
+    """Keep a usage record with its cost at this time, once; the session's sum grows with it. `model`: the session's."""
+    model = used.model or model
+    card = None if engine == FREE_ENGINE else card_for(engine, model, timezone.now())
+    usd = Decimal(0) if engine == FREE_ENGINE else cost_usd(used, rate_of(card))
+    row, created = UsageRecord.objects.get_or_create(
+        session_id=session_id,
+        meter=used.meter,
+        reference=used.reference,
+        defaults={
+            **{name: getattr(used, name) for name in (*TOKENS, "seconds")},
+            "model": model,
+            "usd": usd,
+            "rate_card": card if usd is not None else None,
+        },
+    )
+    if created:
+        change: dict[str, Any] = (
+            {"cost_complete": False} if usd is None else {"cost_usd": F("cost_usd") + usd}
+        )
+        RealtimeSession.objects.filter(pk=session_id).update(**change)
+        tokens = {name: getattr(used, name) for name in TOKENS}
+        transaction.on_commit(lambda: metrics.usage_recorded(tokens, usd, model))
+    return row
+
+
+# ---- reading --------------------------------------------------------------------------------------------
+
+
+def differences(rows: QuerySet[UsageRecord]) -> Iterator[tuple[UsageRecord, Decimal | None]]:
+    """Rows that would cost something else by the cards as they are now, with that cost. Changes nothing."""
+    cards: dict[tuple[str, str], list[RateCard]] = {}
+    for card in RateCard.objects.order_by("-valid_from"):
+        cards.setdefault((card.engine, card.model), []).append(card)
+    for row in rows.select_related("session").order_by("pk").iterator(chunk_size=2_000):
+        engine = row.session.engine
+        if engine == FREE_ENGINE:
+            now: Decimal | None = Decimal(0)
+        else:
+            valid = cards.get((engine, row.model), [])
+            card = next((card for card in valid if card.valid_from <= row.created_at), None)
+            now = cost_usd(row, rate_of(card))
+        if now != row.usd:
+            yield row, now
+
+
+def totals(rows: QuerySet[UsageRecord], by: str) -> list[dict[str, Any]]:
+    """Sums by "user", "model" or "day": name, rows, tokens, usd, and how many rows have no known price."""
+    keys = {"user": F("session__user__username"), "model": F("model"), "day": TruncDate("created_at")}
+    zero = Value(Decimal(0), output_field=DecimalField(max_digits=18, decimal_places=8))
+    return list(
+        rows.annotate(name=keys[by])
+        .values("name")
+        .annotate(
+            rows=Count("pk"),
+            unknown=Count("pk", filter=Q(usd=None)),
+            total_usd=Coalesce(Sum("usd"), zero),
+            **{f"sum_{name}": Sum(name) for name in TOKENS},
+        )
+        .order_by("name")
+    )
+
+
+def export(rows: QuerySet[UsageRecord], kind: str) -> Iterator[str]:
+    """Lines of CSV (with a head) or JSON, one row each; `kind` is "csv" or "jsonl". Unknown prices are empty."""
+    data = (_exported(row) for row in rows.select_related("session__user").order_by("pk").iterator(2_000))
+    if kind == "jsonl":
+        for row in data:
+            yield json.dumps(row) + "\n"
+        return
+    yield _csv_line(EXPORTED)
+    for row in data:
+        yield _csv_line("" if row[name] is None else row[name] for name in EXPORTED)
+
+
+def _exported(row: UsageRecord) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "created_at": row.created_at.isoformat(),
+        "user": row.session.user.get_username(),
+        "session_id": str(row.session_id),
+        "engine": row.session.engine,
+        **{name: getattr(row, name) for name in ("model", "meter", "reference", *TOKENS, "seconds")},
+        "usd": None if row.usd is None else str(row.usd),
+        "rate_card_id": row.rate_card_id,
+    }
+
+
+def _csv_line(values: Iterable[Any]) -> str:
+    """One CSV line. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    line = io.StringIO()
+    csv.writer(line).writerow(
+        f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+        for value in values
+    )
+    return line.getvalue()
