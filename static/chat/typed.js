@@ -1,6 +1,6 @@
 // Typed messages on their way: into the running call, else over a text session that is opened when needed. No DOM.
 
-import { isBusy } from "../voice/call.js";
+import { isBusy, isLive } from "../voice/call.js";
 import { RelayLink } from "../voice/socket.js";
 
 const IDLE_MS = 60_000; // a text session that nobody uses is closed
@@ -47,7 +47,7 @@ export class TypedChat {
     if (message.type === "transcript.done" && message.role === "user" && this.#unsent.delete(message.client_id)) this.#awaiting.add(message.client_id);
     if (message.type === "response.done" && message.status !== "failed") this.#awaiting.clear();
     if (message.type === "error") this.#fail(message.code, message.message);
-    if (message.type === "ready" || message.type === "state") this.#flush();
+    if (message.type === "ready") this.#flush();
   }
 
   #flush() {
@@ -60,6 +60,7 @@ export class TypedChat {
 
   #callChanged({ state, previous }) {
     if (isBusy(state) && !isBusy(previous) && this.#link.isOpen) this.#link.close(); // one session at a time
+    if (isLive(state) && !isLive(previous)) this.#flush();
     if (isBusy(previous) && !isBusy(state)) this.#flush(); // what the call did not take goes in writing
   }
 

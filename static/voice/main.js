@@ -31,6 +31,7 @@ export class VoiceCall extends EventTarget {
   #clears = []; // items whose `audio.clear` waits for the worklet's answer
   #played = null; // {item_id, samples} last heard
   #acked = 0;
+  #owesInterrupt = false; // interrupted while the connection was away: the relay does not know yet
   #sessionId = null;
   #conversationId = null;
   #resume = null; // a session from before a reload
@@ -68,6 +69,7 @@ export class VoiceCall extends EventTarget {
       if (isLive(this.state)) keepSession(this.#sessionId, this.#conversationId);
       this.microphone.stop();
     });
+    addEventListener("pageshow", ({ persisted }) => persisted && isBusy(this.state) && this.#openMicrophone(this.settings.microphone));
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && isLive(this.state) && this.#prime());
   }
 
@@ -140,6 +142,7 @@ export class VoiceCall extends EventTarget {
     this.#downlink.forget();
     this.#played = this.#sessionId = null;
     this.#acked = this.#clears.length = 0;
+    this.#owesInterrupt = false;
     this.speaker.open().then((runs) => runs || this.dispatch({ type: "sound.blocked" }), () => this.dispatch({ type: "sound.blocked" }));
     this.#openMicrophone(this.settings.microphone);
   }
@@ -194,7 +197,8 @@ export class VoiceCall extends EventTarget {
     this.#reached(message.state);
     if (this.settings.preset !== "normal" || this.state.talkMode) this.#configureTurns();
     const { speed, interruptible } = this.settings;
-    if (this.state.muted || speed !== 1 || !interruptible) this.#link.send({ type: "session.configure", muted: this.state.muted, speed, interruptible });
+    if (message.resumed || this.state.muted || speed !== 1 || !interruptible) this.#link.send({ type: "session.configure", muted: this.state.muted, speed, interruptible });
+    if (this.#owesInterrupt) this.#owesInterrupt = !this.#link.send({ type: "interrupt" });
     const { max_session_ms: most, ends_in_ms: left } = message.limits;
     this.dispatch({ type: "link.ready", state: message.state, elapsedMs: message.resumed ? most - left : 0 });
     this.#fire("relay", message);
@@ -263,7 +267,7 @@ export class VoiceCall extends EventTarget {
     const current = this.#downlink.received?.item_id;
     if (current) this.#downlink.refuse(current);
     this.speaker.flush(); // at once: the relay's own clear is a round trip away
-    this.#link.send({ type: "interrupt" });
+    this.#owesInterrupt = !this.#link.send({ type: "interrupt" });
   }
 
   #hangUp() {

@@ -135,6 +135,7 @@ export class RelayLink {
     if (typeof data !== "string") return this.#endTimer === null && this.#on.audio(data);
     const message = JSON.parse(data);
     if (message.type === "error") this.#lastError = message;
+    if (message.type === "pong") return; // a sign of life, and nothing to anybody else
     if (message.type === "ready") this.#becomeReady(message);
     else if (message.type === "ended") {
       this.#ended = message;
