@@ -121,6 +121,7 @@ class Switchboard:
 
     async def _reap(self) -> None:
         """End the rows that a crash left behind, of any process: the one that crashed may never come back."""
+        await self._renew()  # a clock that was put forward must not make our own living sessions look lost
         if lost := await database_sync_to_async(services.reap_lost_sessions)():
             logger.warning("%d sessions were lost with their process and are ended", lost)
 

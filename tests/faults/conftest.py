@@ -30,6 +30,7 @@ INSTRUCTIONS = "Canary instructions that no page may read."
 SCRIPT = [
     {"hears": "What is the meaning of it?", "says": "Forty-two is what they told me.", "audio_ms": 1_000}
 ]
+PATIENT = {"heartbeat_ms": 90_000}  # pages of tests do not ping, and a busy machine may be slow
 StageMaker = Callable[..., AbstractAsyncContextManager[Stage]]
 
 
@@ -67,8 +68,10 @@ def stage(
         wifi_buffer_bytes: int | None = None,
         **config: Any,
     ) -> AsyncIterator[Stage]:
+        numbers: dict[str, Any] = {**PATIENT}
+
         def scaled(*args: Any, **fields: Any) -> RelayConfig:
-            return replace(conf.relay_config(*args, **fields), **(timers or {}))
+            return replace(conf.relay_config(*args, **fields), **numbers)
 
         monkeypatch.setattr(services, "relay_config", scaled)
         async with contextlib.AsyncExitStack() as stack:
@@ -84,6 +87,7 @@ def stage(
             wifi = await stack.enter_async_context(FaultProxy(port, buffer_bytes=wifi_buffer_bytes))
             site = Site(port, faulty)
             canary = await _canary(site, calm, settings)
+            numbers.update(timers or {})
             settings.REALTIME_BASE_URL = f"{'wss' if tls else 'ws'}://localhost:{cable.port}/v1/realtime"
             checker = Checker(
                 switchboard=get_switchboard(), upstream=faulty, canary=canary, records=caplog.records
