@@ -1,19 +1,28 @@
 """The admin of sessions and what belongs to them: to look at, never to change. These tables hold no transcript."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import F, QuerySet
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from realtime import ledger, services
 from realtime.models import RealtimeSession, SessionEvent, Turn, UsageRecord
+from realtime.operations.inspection import inspect
 
 # Past this, people begin to feel that the answer is late.
 SLOW_ANSWER_MS = 1_500
-ROWS_SHOWN = 200
+EXPENSIVE_USD = Decimal("0.50")
+BAD_ENDS = ("internal", "lost")  # and everything that begins with "upstream_"
+LEGEND = (
+    *(("person", _("the person speaks")), ("waiting", _("waiting for the answer")), ("heard", _("heard"))),
+    *(("unheard", _("made, not heard")), ("away", _("the browser was away"))),
+)
 
 
 class HistoryAdmin(admin.ModelAdmin):
@@ -76,6 +85,38 @@ class StateFilter(admin.SimpleListFilter):
         return queryset
 
 
+class TroubleFilter(admin.SimpleListFilter):
+    """Sessions worth a look."""
+
+    title = _("worth a look")
+    parameter_name = "trouble"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        """The presets."""
+        return [
+            ("slow", _("an answer slower than %(ms)s ms") % {"ms": SLOW_ANSWER_MS}),
+            ("errored", _("errors")),
+            ("expensive", _("from $%(usd)s on") % {"usd": EXPENSIVE_USD}),
+            ("unpriced", _("unknown price")),
+        ]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[RealtimeSession]
+    ) -> QuerySet[RealtimeSession]:
+        """Those of the preset that was chosen."""
+        match self.value():
+            case "slow":
+                return queryset.filter(slowest_ms__gt=SLOW_ANSWER_MS)
+            case "errored":
+                bad_end = Q(end_reason__in=BAD_ENDS) | Q(end_reason__startswith="upstream_")
+                return queryset.filter(bad_end | Q(errors__gt=0))
+            case "expensive":
+                return queryset.filter(cost_usd__gte=EXPENSIVE_USD)
+            case "unpriced":
+                return queryset.filter(cost_complete=False)
+        return queryset
+
+
 class SlowFilter(admin.SimpleListFilter):
     """Turns that were answered late."""
 
@@ -91,88 +132,64 @@ class SlowFilter(admin.SimpleListFilter):
         return queryset.filter(response_latency_ms__gt=SLOW_ANSWER_MS) if self.value() == "yes" else queryset
 
 
-class HistoryInline(admin.TabularInline):
-    """Rows of one session on its page, the first `ROWS_SHOWN`; all of them are in their own list."""
-
-    extra = 0
-    can_delete = False
-    show_change_link = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """The first of the session on the page: a session of a day has events without number.
-
-        By their keys, since Django narrows the rows of an inline after this, and a slice cannot be narrowed.
-        """
-        match = request.resolver_match
-        session_id = match.kwargs.get("object_id", "") if match is not None else ""
-        rows = super().get_queryset(request)
-        first = rows.filter(session_id=session_id).order_by("pk").values_list("pk", flat=True)[:ROWS_SHOWN]
-        return rows.filter(pk__in=list(first)).order_by("pk")
-
-
-class TurnInline(HistoryInline):
-    model = Turn
-    fields = (
-        *(
-            "response_id",
-            "status",
-            "endpointing_ms",
-            "first_delta_ms",
-            "playout_start_ms",
-            "response_latency_ms",
-        ),
-        *("heard_ms", "generated_ms"),
-    )
-    readonly_fields = fields
-
-
-class UsageInline(HistoryInline):
-    model = UsageRecord
-    fields = (
-        *(
-            "meter",
-            "reference",
-            "text_in",
-            "audio_in",
-            "cached_text",
-            "cached_audio",
-            "text_out",
-            "audio_out",
-        ),
-        "seconds",
-    )
-    readonly_fields = fields
-
-
-class EventInline(HistoryInline):
-    model = SessionEvent
-    fields = ("at_ms", "name", "data")
-    readonly_fields = fields
-    verbose_name_plural = _("first events")
-
-
 @admin.register(RealtimeSession)
 class RealtimeSessionAdmin(HistoryAdmin):
     list_display = (
-        *("started_at", "state", "user", "modality", "engine", "model", "duration", "turns", "interruptions"),
-        *("first_audio_ms", "end_reason", "id"),
+        *("started_at", "state", "user", "modality", "model", "duration", "turns", "interruptions"),
+        *("slowest_ms", "errors", "cost", "end_reason", "worker", "id"),
     )
-    list_filter = (StateFilter, "modality", "engine", "end_reason", "model", "started_at")
+    list_filter = (StateFilter, TroubleFilter, "modality", "engine", "end_reason", "model", "started_at")
+    actions = ("end_sessions",)
     list_select_related = ("user",)
     search_fields = ("=id", "user__username", "user__email", "worker")
     search_help_text = _("Session id, user name, e-mail address or worker")
     ordering = ("-started_at",)
     date_hierarchy = "started_at"
-    inlines = (TurnInline, EventInline, UsageInline)
-    hidden = ("auth_hash",)  # it stands for a login
+    hidden = ("auth_hash", "login_key")  # they stand for a login
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:  # type: ignore[override]
+        """With the dashboard."""
+        from realtime.operations.admin import dashboard_page
+
+        page = self.admin_site.admin_view(dashboard_page)
+        return [path("dashboard/", page, name="realtime_dashboard"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """With the timeline, the waterfalls, the events and the usage; `?events=NAME` narrows the events."""
+        session = self.get_object(request, object_id)
+        more: dict[str, Any] = {}
+        if session is not None and self.has_view_permission(request, session):
+            more = inspect(session, request.GET.get("events", ""))
+            more["legend"] = LEGEND
+            user: Any = request.user
+            more["may_read"] = user.has_perms(
+                ["conversations.view_conversation", "conversations.view_content"]
+            )
+        return super().change_view(request, object_id, form_url, {**more, **(extra_context or {})})
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change sessions may end them; it is the only change there is."""
+        user: Any = request.user
+        return bool(user.has_perm("realtime.change_realtimesession"))
+
+    @admin.action(description=_("End the selected live sessions"), permissions=["end"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[RealtimeSession]) -> None:
+        """Mark them as ended by the operator; their processes hang up within ten seconds."""
+        live = list(queryset.filter(ended_at=None))
+        count = services.end_for_operator([session.pk for session in live])
+        for session in live:
+            self.log_change(request, session, "Ended by an operator.")
+        messages.success(
+            request,
+            _("%(count)s sessions end. Their calls are hung up within ten seconds.") % {"count": count},
+        )
+
+    @admin.display(description=_("cost"), ordering="cost_usd")
+    def cost(self, session: RealtimeSession) -> str:
+        """In USD; "+ ?" when some usage has no known price."""
+        return f"${session.cost_usd:.4f}{'' if session.cost_complete else ' + ?'}"
 
     @admin.display(description=_("state"))
     def state(self, session: RealtimeSession) -> str:
@@ -226,16 +243,35 @@ class SessionEventAdmin(HistoryAdmin):
 class UsageRecordAdmin(HistoryAdmin):
     list_display = (
         *("created_at", "person", "meter", "text_in", "audio_in", "cached_text", "cached_audio", "text_out"),
-        *("audio_out", "seconds", "reference", "session_id"),
+        *("audio_out", "seconds", "model", "usd", "reference", "session_id"),
     )
-    list_filter = ("meter", "created_at")
+    list_filter = ("meter", "model", "created_at")
+    actions = ("export_csv", "export_jsonl")
     list_select_related = ("session__user",)
     search_fields = ("=session__id", "=reference", "session__user__username")
     search_help_text = _("Session id, response or item id, or user name")
     ordering = ("-pk",)
     date_hierarchy = "created_at"
 
+    @admin.action(description=_("Export as CSV"), permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> HttpResponse:
+        """The selected rows as a file."""
+        return self._export(queryset, "csv", "text/csv")
+
+    @admin.action(description=_("Export as JSON lines"), permissions=["view"])
+    def export_jsonl(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> HttpResponse:
+        """The selected rows as a file."""
+        return self._export(queryset, "jsonl", "application/jsonl")
+
+    def _export(self, queryset: QuerySet[UsageRecord], kind: str, content_type: str) -> HttpResponse:
+        disposition = {"Content-Disposition": f'attachment; filename="usage.{kind}"'}
+        return HttpResponse(ledger.export(queryset, kind), content_type=content_type, headers=disposition)
+
     @admin.display(description=_("user"))
     def person(self, usage: UsageRecord) -> str:
         """Whose session it was."""
         return usage.session.user.get_username()
+
+
+# Prices, probe runs and the dashboard register themselves; they build on the classes above.
+from realtime.operations import admin as _operations  # noqa: E402, F401

@@ -299,9 +299,19 @@ def forget_used_tokens() -> int:
     return deleted
 
 
+def end_for_operator(session_ids: Iterable[UUID]) -> int:
+    """End live sessions from outside their process, which hangs up when it next renews its leases; returns how many."""
+    live = list(RealtimeSession.objects.active().filter(pk__in=list(session_ids)).values_list("pk", flat=True))
+    with transaction.atomic():
+        for session_id in live:
+            close_session(session_id=session_id, reason="operator", counters={})
+    return len(live)
+
+
 def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) -> None:
     """Store the end of a session; the first reason stays."""
-    RealtimeSession.objects.filter(pk=session_id).update(**counters)
+    if counters:
+        RealtimeSession.objects.filter(pk=session_id).update(**counters)
     if (
         not RealtimeSession.objects.active()
         .filter(pk=session_id)

@@ -69,6 +69,7 @@ END_CODES = {
     "time_limit": 4440,
     "superseded": 4409,
     "revoked": 4403,
+    "operator": 4403,
     "conversation_deleted": 4403,
     "browser_gone": 4408,
     "draining": 4503,

@@ -1,0 +1,144 @@
+"""The admin of prices and of the probe's runs, and the dashboard's page. Sessions are in `realtime/admin.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from realtime import probe_runs, probe_sentence
+from realtime.admin import HistoryAdmin
+from realtime.conf import relay_config
+from realtime.models import ProbeRun, RateCard
+from realtime.operations.dashboard import CHART_HEIGHT_PX, CHART_WIDTH_PX, Bar, Chart, dashboard
+from realtime.probe import Probe
+from realtime.probe_faults import FAULTS
+
+RUNS_DRAWN = 60
+
+
+def dashboard_page(request: HttpRequest) -> HttpResponse:
+    """`/admin/realtime/realtimesession/dashboard/?period=day|week|month`."""
+    if not request.user.has_perm("realtime.view_realtimesession"):  # type: ignore[union-attr]
+        raise PermissionDenied
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Dashboard"),
+        **dashboard(request.GET.get("period", "day")),
+    }
+    return TemplateResponse(request, "admin/realtime/dashboard.html", context)
+
+
+@admin.register(RateCard)
+class RateCardAdmin(admin.ModelAdmin):
+    """Prices are dated: a new price is a new card, and old ones stay as the rows that used them were written."""
+
+    list_display = (
+        "model",
+        "engine",
+        "valid_from",
+        "text_in",
+        "text_out",
+        "audio_in",
+        "audio_out",
+        "per_minute",
+    )
+    list_filter = ("engine", "model")
+    search_fields = ("model",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: usage rows point to it."""
+        return False
+
+
+@admin.register(ProbeRun)
+class ProbeRunAdmin(HistoryAdmin):
+    list_display = ("started_at", "ok", "fault", "total_ms", "first_token", "first_audio", "model", "by")
+    list_filter = ("ok", "fault", "started_at")
+    ordering = ("-pk",)
+    readonly_fields = ("advice",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The row, and what to do about its fault."""
+        return [*super().get_fields(request, obj), "advice"]
+
+    @admin.display(description=_("first token, ms"))
+    def first_token(self, run: ProbeRun) -> Any:
+        """Of the text turn."""
+        return _detail(run, "text_turn", "first_token_ms")
+
+    @admin.display(description=_("first audio, ms"))
+    def first_audio(self, run: ProbeRun) -> Any:
+        """Of the spoken turn."""
+        return _detail(run, "spoken_turn", "first_audio_ms")
+
+    @admin.display(description=_("what to do"))
+    def advice(self, run: ProbeRun) -> str:
+        """The sentence of the probe for this fault."""
+        return FAULTS[run.fault].advice if run.fault in FAULTS else ""
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:  # type: ignore[override]
+        """With the address of the button."""
+        run = path(
+            "run/", self.admin_site.admin_view(require_POST(self.run_probe)), name="realtime_proberun_run"
+        )
+        return [run, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """With the button and the picture of the latest runs."""
+        more = {"chart": _chart_of_runs(), "may_probe": self._may_probe(request), **(extra_context or {})}
+        return super().changelist_view(request, more)
+
+    def _may_probe(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("realtime.add_proberun")  # type: ignore[union-attr]
+
+    def run_probe(self, request: HttpRequest) -> HttpResponse:
+        """Run the probe once against the configured service, keep it, and say what came of it."""
+        if not self._may_probe(request):
+            raise PermissionDenied
+        probe = Probe(relay_config(settings), sentence=probe_sentence.spoken())
+        report = async_to_sync(probe.run)()
+        run = probe_runs.store(report, by=request.user.get_username())
+        if report.ok:
+            messages.success(request, _("Voice works: %(ms)s ms in all.") % {"ms": run.total_ms})
+        else:
+            messages.error(request, f"{report.fault}: {report.advice}")
+        return HttpResponseRedirect(reverse("admin:realtime_proberun_changelist"))
+
+
+def _detail(run: ProbeRun, stage: str, name: str) -> Any:
+    return next((row.get(name) for row in run.stages if row.get("name") == stage), None)
+
+
+def _chart_of_runs() -> Chart | None:
+    runs = list(ProbeRun.objects.order_by("-pk")[:RUNS_DRAWN])[::-1]
+    if not runs:
+        return None
+    most = max(1, *(run.total_ms for run in runs), 1)
+    width = CHART_WIDTH_PX / len(runs)
+    bars = []
+    for index, run in enumerate(runs):
+        height = CHART_HEIGHT_PX * run.total_ms / most
+        title = f"{run.started_at:%Y-%m-%d %H:%M}: {run.total_ms} ms {run.fault or 'ok'}"
+        bars.append(
+            Bar(
+                round(index * width, 1),
+                round(CHART_HEIGHT_PX - height, 1),
+                round(min(20.0, width * 0.8), 1),
+                round(height, 1),
+                title,
+            )
+        )
+    return Chart("Latest runs, whole time", bars, str(most), "", "")

@@ -1,0 +1,43 @@
+"""The page of one session: its rows gathered with a bound on each. No words of anybody are read here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count
+from django.utils import timezone
+
+from realtime.models import RealtimeSession
+from realtime.operations.timeline import Picture, draw, waterfalls
+
+TURNS_SHOWN, EVENTS_SHOWN, EVENTS_DRAWN, USAGE_SHOWN = 200, 200, 3_000, 200
+DRAWN = (
+    *("speech.started", "speech.stopped", "browser.gone", "browser.resumed", "interruption", "tool.called"),
+    *("upstream.error", "upstream.lost", "upstream.rotated", "upstream.ready", "ended"),
+)
+
+
+def inspect(session: RealtimeSession, event_name: str = "") -> dict[str, Any]:
+    """Everything that the page shows; `event_name` narrows the list of events. At most six queries."""
+    turns = list(session.turn_rows.order_by("pk")[:TURNS_SHOWN])
+    drawn = list(session.events.filter(name__in=DRAWN).order_by("at_ms", "pk")[:EVENTS_DRAWN])
+    length_ms = int(((session.ended_at or timezone.now()) - session.started_at).total_seconds() * 1000)
+    if drawn:
+        length_ms = max(drawn[-1].at_ms, length_ms if session.ended_at is None else 0)
+    events = session.events.order_by("at_ms", "pk")
+    if event_name:
+        events = events.filter(name=event_name)
+    names = list(session.events.values("name").annotate(count=Count("pk")).order_by("name"))
+    attached = session.events.filter(name="browser.attached").order_by("pk").first()
+    picture: Picture = draw(length_ms, drawn, turns)
+    return {
+        "picture": picture,
+        "waterfalls": waterfalls(turns),
+        "events_found": events[:EVENTS_SHOWN],
+        "events_shown": EVENTS_SHOWN,
+        "event_names": names[:60],
+        "event_name": event_name,
+        "usage_rows": session.usage.order_by("pk")[:USAGE_SHOWN],
+        "browser_says": attached.data if attached else {},
+        "length_ms": length_ms,
+    }

@@ -1,0 +1,195 @@
+"""The picture of a session: who spoke when, what was heard, what happened. Pure: rows in, shapes in pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+WIDTH_PX, MOST_PX = 1_000, 8_000
+PX_PER_S = 8.0  # of sessions that are longer than the width holds
+LABEL_PX = 90
+PERSON_Y, ASSISTANT_Y, MARKS_Y, AXIS_Y, HEIGHT_PX = 14, 52, 92, 128, 146
+LANE_PX = 28
+LEAST_PX = 1.5
+
+# Event -> (kind of mark, what it says). Kinds are classes of the style sheet, letters tell them without colour.
+MARKS: dict[str, tuple[str, str, str]] = {
+    "interruption": ("interruption", "I", "interrupted"),
+    "tool.called": ("tool", "T", "function called"),
+    "upstream.error": ("error", "E", "error of the upstream"),
+    "upstream.lost": ("error", "U", "upstream lost"),
+    "upstream.rotated": ("reconnect", "R", "upstream rotated"),
+    "upstream.ready": ("ready", "↑", "upstream ready"),
+    "browser.resumed": ("reconnect", "B", "browser came back"),
+    "ended": ("end", "■", "ended"),
+}
+
+
+class EventRow(Protocol):
+    """What is read of an event's row."""
+
+    name: str
+    at_ms: int
+    data: Any
+
+
+class TurnRow(Protocol):
+    """What is read of a turn's row."""
+
+    response_id: str
+    status: str
+    input_ended_ms: int | None
+    response_created_ms: int | None
+    endpointing_ms: int | None
+    first_delta_ms: int | None
+    playout_start_ms: int | None
+    response_latency_ms: int | None
+    heard_ms: int | None
+    generated_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A rectangle, or a mark with its letter; `title` is read out and shown beside the pointer."""
+
+    kind: str
+    x: float
+    y: int
+    width: float
+    title: str
+    letter: str = ""
+
+
+@dataclass(slots=True)
+class Picture:
+    """Shapes, and where the seconds are: (x, text)."""
+
+    width: float
+    height: int = HEIGHT_PX
+    shapes: list[Shape] = field(default_factory=list)
+    marks: list[Shape] = field(default_factory=list)
+    ticks: list[tuple[float, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of a waterfall, in ms and in px."""
+
+    kind: str
+    ms: int
+    x: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """From the end of speech to the first sound heard; the stages add up to `total_ms`."""
+
+    response_id: str
+    status: str
+    at: str
+    total_ms: int | None
+    stages: tuple[Stage, ...]
+    heard_ms: int | None
+    generated_ms: int | None
+
+
+def draw(length_ms: int, events: Iterable[EventRow], turns: Iterable[TurnRow]) -> Picture:
+    """The whole session on one strip; long ones get a wider strip to scroll."""
+    length_ms = max(1_000, length_ms)
+    inner = min(MOST_PX, max(WIDTH_PX - LABEL_PX - 10, length_ms / 1000 * PX_PER_S))
+    scale = inner / length_ms
+    picture = Picture(width=round(LABEL_PX + inner + 10))
+
+    def span(kind: str, y: int, start_ms: float, end_ms: float, what: str) -> None:
+        start_ms, end_ms = max(0.0, start_ms), min(float(length_ms), max(start_ms, end_ms))
+        title = f"{what}: {clock(start_ms)} to {clock(end_ms)}"
+        width = max(LEAST_PX, (end_ms - start_ms) * scale)
+        picture.shapes.append(Shape(kind, round(LABEL_PX + start_ms * scale, 1), y, round(width, 1), title))
+
+    speaking: int | None = None
+    away: int | None = None
+    for event in events:
+        match event.name:
+            case "speech.started":
+                speaking = event.at_ms
+            case "speech.stopped":
+                if speaking is not None:
+                    span("person", PERSON_Y, speaking, event.at_ms, "the person speaks")
+                speaking = None
+            case "browser.gone":
+                away = event.at_ms
+        if event.name in ("browser.resumed", "ended") and away is not None:
+            span("away", PERSON_Y, away, event.at_ms, "the browser was away")
+            away = None
+        if event.name in MARKS:
+            kind, letter, text = MARKS[event.name]
+            more = event.data.get("code") or event.data.get("name") or event.data.get("reason") or ""
+            title = f"{clock(event.at_ms)} {text}{f' ({more})' if more else ''}"
+            x = round(LABEL_PX + min(event.at_ms, length_ms) * scale, 1)
+            picture.marks.append(Shape(kind, x, MARKS_Y, 0, title, letter))
+    if speaking is not None:
+        span("person", PERSON_Y, speaking, length_ms, "the person speaks")
+    for turn in turns:
+        _draw_answer(turn, span)
+    step_s = next(
+        s for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 7_200, 86_400) if s * 1000 * scale >= 60
+    )
+    for second in range(0, length_ms // 1000 + 1, step_s):
+        picture.ticks.append((round(LABEL_PX + second * 1000 * scale, 1), clock(second * 1000)))
+    return picture
+
+
+def _draw_answer(turn: TurnRow, span: Any) -> None:
+    if turn.response_created_ms is None:
+        return
+    first = turn.response_created_ms + (turn.first_delta_ms or 0)
+    if turn.first_delta_ms is not None:
+        span("waiting", ASSISTANT_Y, turn.input_ended_ms or turn.response_created_ms, first, "waiting")
+    start = first + (turn.playout_start_ms or 0)
+    heard, generated = turn.heard_ms or 0, turn.generated_ms or 0
+    if heard:
+        span("heard", ASSISTANT_Y, start, start + heard, "heard")
+    if generated > heard:
+        span("unheard", ASSISTANT_Y, start + heard, start + generated, "made, not heard")
+
+
+def waterfalls(turns: Sequence[TurnRow], width_px: float = 420.0) -> list[Waterfall]:
+    """A waterfall per turn, all on one scale: the slowest fills the width."""
+    slowest = max((turn.response_latency_ms or 0 for turn in turns), default=0)
+    scale = width_px / max(1, slowest)
+    found = []
+    for turn in turns:
+        stages: list[Stage] = []
+        x = 0.0
+        for kind, ms, what in (
+            ("endpointing", turn.endpointing_ms, "end of speech to the answer's start"),
+            ("model", turn.first_delta_ms, "the answer's start to its first sound"),
+            ("playout", turn.playout_start_ms, "first sound to the first sample heard"),
+        ):
+            if ms is not None and turn.response_latency_ms is not None:
+                stages.append(
+                    Stage(kind, ms, round(x, 1), round(max(0.5, ms * scale), 1), f"{what}: {ms} ms")
+                )
+                x += ms * scale
+        began = turn.input_ended_ms if turn.input_ended_ms is not None else turn.response_created_ms
+        found.append(
+            Waterfall(
+                turn.response_id,
+                turn.status,
+                "" if began is None else clock(began),
+                turn.response_latency_ms,
+                tuple(stages),
+                turn.heard_ms,
+                turn.generated_ms,
+            )
+        )
+    return found
+
+
+def clock(ms: float) -> str:
+    """Minutes, seconds and tenths since the session began."""
+    tenths = int(ms // 100)
+    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"

@@ -1,0 +1,302 @@
+"""What an operator sees of sessions: the timeline, the page, the end of a call, the dashboard, the button."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from realtime import services
+from realtime.effects import RecordEvent, RecordTurn
+from realtime.journal import Entry
+from realtime.models import ProbeRun, RateCard, RealtimeSession, SessionEvent, Turn, UsageRecord
+from realtime.operations.dashboard import dashboard, peak_concurrency
+from realtime.operations.timeline import LABEL_PX, MOST_PX, draw, waterfalls
+
+LIST = "/admin/realtime/realtimesession/"
+
+
+def event(at_ms: int, name: str, **data: Any) -> Any:
+    return SimpleNamespace(at_ms=at_ms, name=name, data=data)
+
+
+def turn(**fields: Any) -> Any:
+    marks = ("input_ended_ms", "response_created_ms", "endpointing_ms", "first_delta_ms", "playout_start_ms")
+    empty = dict.fromkeys((*marks, "response_latency_ms", "heard_ms", "generated_ms"))
+    return SimpleNamespace(**{"response_id": "r", "status": "completed", **empty, **fields})
+
+
+ANSWER = {
+    "input_ended_ms": 3_000,
+    "response_created_ms": 3_200,
+    "endpointing_ms": 200,
+    "first_delta_ms": 300,
+    "playout_start_ms": 100,
+    "response_latency_ms": 600,
+    "heard_ms": 1_000,
+    "generated_ms": 4_000,
+}
+
+
+def a_session(user: User, **fields: Any) -> RealtimeSession:
+    values = {"id": uuid4(), "user": user, "modality": "voice", "engine": "openai", "model": "m"}
+    return RealtimeSession.objects.create(**{**values, **fields})
+
+
+@pytest.fixture
+def operators(operator: User, page_of: Callable[[User], Client]) -> Client:
+    return page_of(operator)
+
+
+class TestTimeline:
+    def test_speech_lies_where_it_was_spoken(self) -> None:
+        picture = draw(9_000, [event(900, "speech.started"), event(1_800, "speech.stopped")], [])
+        [shape] = picture.shapes
+        scale = (picture.width - LABEL_PX - 10) / 9_000
+        assert (shape.x, shape.width) == (
+            pytest.approx(LABEL_PX + 900 * scale, abs=0.2),
+            pytest.approx(900 * scale, abs=0.2),
+        )
+
+    def test_what_was_heard_ends_where_the_unheard_begins(self) -> None:
+        picture = draw(9_000, [], [turn(**ANSWER)])
+        waiting, heard, unheard = picture.shapes
+        assert [shape.kind for shape in picture.shapes] == ["waiting", "heard", "unheard"]
+        assert heard.x + heard.width == pytest.approx(unheard.x, abs=0.2)
+        assert unheard.width == pytest.approx(3 * heard.width, rel=0.01)
+        assert waiting.x < heard.x
+
+    def test_speech_without_an_end_lasts_until_the_end(self) -> None:
+        picture = draw(10_000, [event(5_000, "speech.started")], [])
+        assert picture.shapes[0].x + picture.shapes[0].width == pytest.approx(picture.width - 10, abs=1)
+
+    def test_a_gap_is_drawn_from_going_to_coming_back(self) -> None:
+        picture = draw(9_000, [event(2_000, "browser.gone"), event(4_000, "browser.resumed")], [])
+        assert [shape.kind for shape in picture.shapes] == ["away"]
+        assert [mark.kind for mark in picture.marks] == ["reconnect"]
+
+    def test_an_error_names_its_code(self) -> None:
+        [mark] = draw(9_000, [event(2_000, "upstream.lost", code="upstream.lost")], []).marks
+        assert mark.title == "0:02.0 upstream lost (upstream.lost)"
+
+    @pytest.mark.parametrize("length_ms", [0, 1, 900_000, 86_400_000])
+    def test_any_length_fits_and_has_ticks_apart(self, length_ms: int) -> None:
+        picture = draw(length_ms, [event(length_ms, "ended")], [])
+        assert picture.width <= MOST_PX + LABEL_PX + 10
+        places = [x for x, _text in picture.ticks]
+        assert all(b - a >= 59 for a, b in pairwise(places))
+        assert picture.marks[0].x <= picture.width
+
+    def test_the_stages_of_a_waterfall_add_up_to_the_whole(self) -> None:
+        slow = {**ANSWER, "first_delta_ms": 1_500, "response_latency_ms": 1_800}
+        for row in waterfalls([turn(**ANSWER), turn(**slow)]):
+            assert abs(sum(stage.ms for stage in row.stages) - row.total_ms) <= 20
+            last = row.stages[-1]
+            assert last.x + last.width == pytest.approx(420 * row.total_ms / 1_800, abs=1)
+
+    def test_a_turn_that_was_never_heard_has_no_stages(self) -> None:
+        assert waterfalls([turn(endpointing_ms=5)])[0].stages == ()
+
+
+@pytest.mark.django_db
+class TestStored:
+    def test_errors_and_the_slowest_answer_are_kept_on_the_session(self, ada: User) -> None:
+        session = a_session(ada)
+        records = [
+            RecordEvent(1, "upstream.lost", {"code": "upstream.lost"}),
+            RecordEvent(2, "response.done", {"status": "failed"}),
+            RecordEvent(3, "response.done", {"status": "completed"}),
+            *(RecordTurn(f"r{ms}", "i", "completed", response_latency_ms=ms) for ms in (500, 2_000, 700)),
+        ]
+        services.write_entries([Entry(session.pk, None, record) for record in records])
+        session.refresh_from_db()
+        assert (session.errors, session.slowest_ms) == (2, 2_000)
+
+
+class TestPage:
+    def test_it_shows_what_happened_and_filters_its_events(self, operators: Client, ada: User) -> None:
+        session = a_session(ada, ended_at=timezone.now(), end_reason="idle", slowest_ms=600)
+        Turn.objects.create(session=session, **{**ANSWER, "response_id": "resp_7", "status": "completed"})
+        for at_ms, name in ((1, "upstream.ready"), (500, "speech.started"), (900, "speech.stopped")):
+            SessionEvent.objects.create(session=session, at_ms=at_ms, name=name)
+        UsageRecord.objects.create(session=session, meter="response", reference="resp_7", text_in=3, usd=None)
+        url = f"{LIST}{session.pk}/change/"
+        body = operators.get(url).content.decode()
+        for part in (
+            'class="heard"',
+            'class="unheard"',
+            'class="person"',
+            "200 + 300 + 100",
+            "unknown price",
+        ):
+            assert part in body, part
+        assert "style=" not in body.partition("voice-timeline")[2].partition("All of the row")[0]
+        narrowed = operators.get(url, {"events": "speech.stopped"}).content.decode()
+        assert "<td>speech.stopped</td>" in narrowed
+        assert "<td>speech.started</td>" not in narrowed
+
+    def test_numbers_are_those_of_svg_in_any_language(self, operators: Client, ada: User) -> None:
+        session = a_session(ada)
+        SessionEvent.objects.create(session=session, at_ms=333, name="speech.started")
+        SessionEvent.objects.create(session=session, at_ms=777, name="speech.stopped")
+        url = f"{LIST}{session.pk}/change/"
+        body = operators.get(url, headers={"accept-language": "de"}).content.decode()
+        drawing = body.partition('class="voice-picture" width')[2].partition("</svg>")[0]
+        assert 'class="person" x="' in drawing
+        assert not [
+            part for part in drawing.split('"')[1::2] if "," in part and part.replace(",", "").isdigit()
+        ]
+
+
+class TestEnding:
+    def end(self, page: Client, session: RealtimeSession) -> Any:
+        chosen = {"action": "end_sessions", "_selected_action": [str(session.pk)]}
+        return page.post(LIST, chosen, follow=True)
+
+    def test_an_operator_ends_a_live_session_and_its_process_is_told(
+        self, operators: Client, ada: User
+    ) -> None:
+        session = a_session(ada, lease_until=timezone.now() + timedelta(minutes=1))
+        assert "within ten seconds" in self.end(operators, session).content.decode()
+        assert services.renew_leases([session.pk]) == {session.pk: "operator"}
+
+    def test_an_ended_session_keeps_its_reason(self, operators: Client, ada: User) -> None:
+        session = a_session(ada, ended_at=timezone.now(), end_reason="idle")
+        self.end(operators, session)
+        session.refresh_from_db()
+        assert session.end_reason == "idle"
+
+    def test_who_may_only_look_may_not_end(self, ada: User, page_of: Callable[[User], Client]) -> None:
+        looker = User.objects.create_user("looker", is_staff=True)
+        looker.user_permissions.set(Permission.objects.filter(codename="view_realtimesession"))
+        session = a_session(ada)
+        self.end(page_of(looker), session)
+        session.refresh_from_db()
+        assert session.ended_at is None
+
+
+class TestPresets:
+    def test_each_finds_its_own(self, operators: Client, ada: User) -> None:
+        a_session(ada)
+        rows = {
+            "slow": a_session(ada, slowest_ms=9_000),
+            "errored": a_session(ada, errors=1),
+            "expensive": a_session(ada, cost_usd=3),
+            "unpriced": a_session(ada, cost_complete=False),
+        }
+        for preset, session in rows.items():
+            found = operators.get(LIST, {"trouble": preset}).context["cl"].result_list
+            assert [row.pk for row in found] == [session.pk], preset
+
+    def test_an_end_of_the_upstream_counts_as_an_error(self, operators: Client, ada: User) -> None:
+        a_session(ada, end_reason="person_ended")
+        broken = a_session(ada, end_reason="upstream_auth")
+        found = operators.get(LIST, {"trouble": "errored"}).context["cl"].result_list
+        assert [row.pk for row in found] == [broken.pk]
+
+
+class TestDashboard:
+    def test_figures_of_a_day(self, ada: User) -> None:
+        now = timezone.now()
+        first = a_session(ada, interruptions=2, turns=3, cost_usd="0.25", errors=1, end_reason="idle")
+        RealtimeSession.objects.filter(pk=first.pk).update(
+            started_at=now - timedelta(hours=2), ended_at=now - timedelta(hours=1)
+        )
+        SessionEvent.objects.create(
+            session=first, at_ms=1, name="upstream.error", data={"code": "server_error"}
+        )
+        for ms in range(1, 101):
+            Turn.objects.create(
+                session=first, response_id=f"r{ms}", status="completed", response_latency_ms=ms
+            )
+        old = a_session(ada, interruptions=50)
+        RealtimeSession.objects.filter(pk=old.pk).update(started_at=now - timedelta(days=3))
+        figures = dashboard("day")
+        assert (figures["sums"]["count"], figures["sums"]["interruptions"], figures["minutes"]) == (1, 2, 60)
+        assert figures["latency"] == {"p50": 50, "p95": 95, "p99": 99}
+        assert figures["errors"] == [("server_error", 1)]
+        assert float(figures["sums"]["cost"]) == 0.25
+        assert dashboard("week")["sums"]["interruptions"] == 52
+
+    def test_its_charts_hold_every_session_once(self, ada: User) -> None:
+        for _ in range(5):
+            a_session(ada)
+        for period in ("day", "week", "month"):
+            chart = dashboard(period)["charts"][0]
+            assert sum(int(bar.title.rpartition(" ")[2]) for bar in chart.bars) == 5
+
+    def test_concurrency_is_the_most_that_were_open_at_once(self) -> None:
+        now = timezone.now()
+        at = [now + timedelta(minutes=minute) for minute in range(10)]
+        assert peak_concurrency([(at[0], at[3]), (at[1], at[2]), (at[2], None), (at[3], at[4])], at[9]) == 2
+        assert peak_concurrency([], now) == 0
+
+    @pytest.mark.parametrize("period", ["day", "week", "month", "nonsense"])
+    def test_the_page_asks_few_questions(
+        self,
+        operators: Client,
+        ada: User,
+        period: str,
+        django_assert_max_num_queries: DjangoAssertNumQueries,
+    ) -> None:
+        for _ in range(30):
+            a_session(ada)
+        with django_assert_max_num_queries(9):
+            answer = operators.get(f"{LIST}dashboard/", {"period": period})
+        assert answer.status_code == 200
+        assert "Most at once" in answer.content.decode()
+
+    def test_it_is_for_those_who_may_see_sessions(self, db: None, page_of: Callable[[User], Client]) -> None:
+        staff = User.objects.create_user("staff", is_staff=True)
+        assert page_of(staff).get(f"{LIST}dashboard/").status_code == 403
+
+
+class TestProbeButton:
+    def test_it_runs_and_keeps_the_probe(self, operators: Client, settings: Any) -> None:
+        settings.REALTIME_BASE_URL = "ws://127.0.0.1:1/v1/realtime"  # nobody listens there
+        answer = operators.post("/admin/realtime/proberun/run/", follow=True)
+        assert "tcp_refused" in answer.content.decode()
+        assert (ProbeRun.objects.get().fault, ProbeRun.objects.get().by) == ("tcp_refused", "operator")
+
+    def test_it_takes_a_post_and_the_permission(
+        self, operators: Client, page_of: Callable[[User], Client]
+    ) -> None:
+        assert operators.get("/admin/realtime/proberun/run/").status_code == 405
+        looker = User.objects.create_user("looker", is_staff=True)
+        looker.user_permissions.set(Permission.objects.filter(codename="view_proberun"))
+        page = page_of(looker)
+        assert page.post("/admin/realtime/proberun/run/").status_code == 403
+        assert "Run probe" not in page.get("/admin/realtime/proberun/").content.decode()
+
+
+class TestPrices:
+    def test_a_card_can_be_added_and_not_changed(self, operators: Client) -> None:
+        url = "/admin/realtime/ratecard/"
+        fields = {
+            "engine": "openai",
+            "model": "new",
+            "valid_from_0": "2026-12-01",
+            "valid_from_1": "00:00",
+            "text_in": "1",
+        }
+        assert operators.post(f"{url}add/", fields).status_code == 302
+        card = RateCard.objects.get(model="new")
+        assert operators.post(f"{url}{card.pk}/change/", {**fields, "text_in": "2"}).status_code == 403
+        assert operators.post(f"{url}{card.pk}/delete/", {"post": "yes"}).status_code == 403
+
+    def test_usage_is_exported_from_its_list(self, operators: Client, ada: User) -> None:
+        row = UsageRecord.objects.create(session=a_session(ada), meter="response", reference="r", usd="0.5")
+        for action, part in (("export_csv", "reference,"), ("export_jsonl", '"reference": "r"')):
+            chosen = {"action": action, "_selected_action": [row.pk]}
+            answer = operators.post("/admin/realtime/usagerecord/", chosen)
+            assert "attachment" in answer["Content-Disposition"]
+            assert part in answer.content.decode()
