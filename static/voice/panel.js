@@ -207,7 +207,7 @@ export class Panel {
   }
 
   #showCost({ usage }) {
-    this.#part("cost").textContent = usage?.cost_usd == null ? "" : t("cost", { cost: money(usage.cost_usd) });
+    this.#part("cost").textContent = !usage?.cost_usd ? "" : t("cost", { cost: money(usage.cost_usd) });
   }
 
   /** A call is over: the problem or the summary takes the place of the controls. */

@@ -38,6 +38,6 @@ export function summaryOf({ reason, durationMs, turns, usage }) {
   if (reason === "reloaded") return [["call_waiting", {}]];
   const parts = [[REASONS[reason] ?? "ended", {}], ["clock", { durationMs }]];
   if (turns) parts.push([turns === 1 ? "answer_one" : "answers", { count: turns }]);
-  if (usage?.cost_usd != null) parts.push(["cost", { cost: usage.cost_usd }]);
+  if (usage?.cost_usd) parts.push(["cost", { cost: usage.cost_usd }]);
   return parts;
 }
