@@ -23,12 +23,12 @@ from realtime.web_server import Application, WebServer
 logger = logging.getLogger("realtime.serve")
 WEB_SERVERS = ("uvicorn", "daphne")
 BACKLOG = 2048
-# The end: a sentence (a setting, 10 s), then saving, then the last words to pages; in all less than EXIT_S. Supervisors
-# kill after 30 s or more (Kubernetes 30, systemd 90; `docker stop` after 10 s unless it is told to wait).
+# The end: a sentence (a setting, 10 s), then saving, then the last words to pages; in all less than REALTIME_EXIT_SEC,
+# when the watchdog ends the process in any case. Supervisors kill later than that (Kubernetes after 30 s, systemd after
+# 90 s; but `docker stop` after 10 s, unless it is told to wait).
 SAVE_S = 4.0
 CLOSE_S = 2.0
 LEFTOVER_S = 0.5
-EXIT_S = 19.5
 
 
 def web_server(name: str, application: Application) -> WebServer:
@@ -82,7 +82,7 @@ class Service:
         if self._told_to_stop:
             os._exit(128 + number)
         self._told_to_stop = True
-        self._watchdog.end_by(EXIT_S)
+        self._watchdog.end_by(settings.REALTIME_EXIT_SEC)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
 

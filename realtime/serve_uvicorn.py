@@ -7,8 +7,10 @@ buffered, so a peer that does not read keeps its socket for ever, and the applic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable, Coroutine
+import struct
+from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
 import uvicorn
@@ -21,7 +23,11 @@ from realtime.web_server import (
     PING_EVERY_S,
     PONG_WITHIN_S,
     Application,
+    Receive,
+    Send,
 )
+
+LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class Socket(WebSocketsSansIOProtocol):
@@ -40,8 +46,29 @@ class Socket(WebSocketsSansIOProtocol):
         self._abort_later()
 
     def _abort_later(self) -> None:
-        # Of a transport that is closed by then, `abort` does nothing.
-        self.loop.call_later(ABORT_AFTER_S, self.transport.abort)
+        self.loop.call_later(ABORT_AFTER_S, _reset, self.transport)
+
+
+def _reset(transport: asyncio.Transport | None) -> None:
+    """Drop a connection with all that is buffered, in the kernel too; one that is gone already stays gone.
+
+    An abort alone leaves the kernel with what the peer does not take, for minutes.
+    """
+    if transport is None or (raw := transport.get_extra_info("socket")) is None:
+        return
+    with contextlib.suppress(OSError):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+    transport.abort()
+
+
+def _ending_quietly(application: Application) -> Application:
+    """The application, for which being cancelled at the process's end is not a failure with a traceback in the log."""
+
+    async def run(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await application(scope, receive, send)
+
+    return run
 
 
 class UvicornServer:
@@ -51,7 +78,7 @@ class UvicornServer:
 
     def __init__(self, application: Application) -> None:
         self._config = uvicorn.Config(
-            application,
+            _ending_quietly(application),
             ws=Socket,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # audio does not shrink, and a few KiB could unpack to MiB
@@ -98,7 +125,6 @@ class UvicornServer:
             connection.shutdown()  # a close frame, or the end of an idle HTTP connection
         await asyncio.sleep(0)
         for connection in list(state.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+            _reset(connection.transport)
         if state.tasks:
             await asyncio.wait(state.tasks, timeout=FINALLY_S)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any
+from urllib.parse import parse_qs
 
 from voiceproject.asgi import application as site
 
-HANG_S = 60.0
 FLOOD_BYTES = 16_384
 
 
@@ -16,7 +16,10 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """`/hang` blocks the loop. Sockets: `/flood` writes without end, `/deaf` never reads, `/left` just ends."""
     path = scope["path"]
     if scope["type"] == "http" and path == "/hang":
-        time.sleep(HANG_S)  # noqa: ASYNC251
+        seconds = parse_qs(scope["query_string"].decode()).get("seconds", ["60"])[0]
+        time.sleep(float(seconds))  # noqa: ASYNC251
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
     elif scope["type"] == "websocket" and path in ("/flood", "/deaf", "/left"):
         await receive()
         await send({"type": "websocket.accept"})

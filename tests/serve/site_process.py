@@ -51,8 +51,13 @@ def environment(folder: Path, upstream_url: str = "", **settings: Any) -> dict[s
 
 def prepare(folder: Path) -> None:
     """Make the tables and Ada's account in the folder."""
+    run_python(folder, PREPARE.format(password=PASSWORD))
+
+
+def run_python(folder: Path, program: str) -> None:
+    """Run a program on the folder's database in a process of its own, as another one of the site's."""
     subprocess.run(
-        [sys.executable, "-c", PREPARE.format(password=PASSWORD)],
+        [sys.executable, "-c", program],
         cwd=ROOT,
         env=environment(folder),
         check=True,

@@ -3,6 +3,7 @@
 import json
 import os
 
+from realtime import web_server
 from voiceproject.settings import *  # noqa: F403
 
 ASGI_APPLICATION = "tests.serve.site_application.application"
@@ -12,3 +13,5 @@ REALTIME_LEASE_SEC = 2
 REALTIME_RENEW_EVERY_SEC = 0.5
 REALTIME_REAP_EVERY_SEC = 0.5
 globals().update(json.loads(os.environ.get("SITE_SETTINGS", "{}")))  # what one test wants otherwise
+for _name, _value in globals().get("WEB_SERVER_LIMITS", {}).items():
+    setattr(web_server, _name, _value)  # before the modules that use them are imported

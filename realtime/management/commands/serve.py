@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ class Command(BaseCommand):
         try:
             listening = listen(host, port)
         except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else "there is no such address"
             raise CommandError(
-                f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --host or --port."
+                f"Cannot listen on {host} port {port}: {reason}. Choose another with --host or --port."
             ) from None
         address = address_of(listening)
 
