@@ -1,19 +1,39 @@
-"""The admin of conversations. Lists show no word of what was said; a page does with `conversations.view_content`.
+"""The admin of conversations. Lists and pages show no word of what was said; titles count, for they are made of it.
 
-Titles count as content, for they are made of it.
+Reading takes the permission `conversations.view_content` and a reason, and leaves an audit entry each time.
 """
 
 from typing import Any
+from uuid import UUID
 
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
-from conversations.models import Conversation, Message, Preferences
+from conversations import audit
+from conversations.models import AuditEntry, Conversation, Message, Preferences
 
 MESSAGES_SHOWN = 200
+
+
+class ReasonForm(forms.Form):
+    """Why a member of staff has to read what people said."""
+
+    reason = forms.CharField(
+        label=_("Why do you have to read this?"),
+        min_length=10,
+        max_length=500,
+        widget=forms.Textarea({"rows": 3}),
+    )
 
 
 class PresenceFilter(admin.SimpleListFilter):
@@ -46,7 +66,8 @@ class MessageInline(admin.TabularInline):
     can_delete = False
     ordering = ("position", "created_at")
     verbose_name_plural = _("last messages")
-    _facts = ("position", "created_at", "role", "modality", "status", "heard_ms", "generated_ms")
+    fields = ("position", "created_at", "role", "modality", "status", "heard_ms", "generated_ms")
+    readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody."""
@@ -57,28 +78,16 @@ class MessageInline(admin.TabularInline):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Those who may see the conversation see that there are messages; their text is another matter."""
+        """Those who may see the conversation see that there are messages, without their text."""
         return request.user.has_perm("conversations.view_conversation")
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """With the text only for those who may read it."""
-        return (*self._facts, "text") if may_read(request) else self._facts
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """All of them."""
-        return self.get_fields(request, obj)
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
-        """The last `MESSAGES_SHOWN` of the conversation on the page, without the text for those who may not read it."""
+        """The last `MESSAGES_SHOWN` of the conversation on the page, without their text."""
         match = request.resolver_match
         conversation_id = match.kwargs.get("object_id", "") if match is not None else ""
         last = Message.objects.filter(conversation_id=conversation_id).order_by("-position", "-created_at")
-        messages = (
-            super()
-            .get_queryset(request)
-            .filter(pk__in=list(last.values_list("pk", flat=True)[:MESSAGES_SHOWN]))
-        )
-        return messages if may_read(request) else messages.defer("text")
+        keys = list(last.values_list("pk", flat=True)[:MESSAGES_SHOWN])
+        return super().get_queryset(request).filter(pk__in=keys).defer("text")
 
 
 @admin.register(Conversation)
@@ -92,7 +101,17 @@ class ConversationAdmin(admin.ModelAdmin):
     search_help_text = _("Conversation id, user name or e-mail address")
     ordering = ("-updated_at",)
     inlines = (MessageInline,)
-    _facts = ("id", "owner", "created_at", "updated_at", "archived_at", "deleted_at", "titled_by_person")
+    fields = (
+        "id",
+        "owner",
+        "created_at",
+        "updated_at",
+        "archived_at",
+        "deleted_at",
+        "titled_by_person",
+        "words",
+    )
+    readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody: people begin their own."""
@@ -102,13 +121,29 @@ class ConversationAdmin(admin.ModelAdmin):
         """Nobody: what was said stays as it was said."""
         return False
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """With the title only for those who may read it."""
-        return (*self._facts, "title") if may_read(request) else self._facts
+    def get_urls(self) -> list[URLPattern]:
+        """With the page to read what was said."""
+        read = path(
+            "<uuid:conversation_id>/read/",
+            self.admin_site.admin_view(self.read, cacheable=False),
+            name="conversations_conversation_read",
+        )
+        return [read, *super().get_urls()]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """All of them."""
-        return self.get_fields(request, obj)
+    @method_decorator(sensitive_variables("messages"))
+    def read(self, request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+        """Ask for a reason; given one, note it and show the conversation once. Another look takes another reason."""
+        if not may_read(request):
+            raise PermissionDenied
+        conversation = get_object_or_404(Conversation, pk=conversation_id)
+        form = ReasonForm(request.POST or None)
+        context = {**self.admin_site.each_context(request), "conversation": conversation, "form": form}
+        if request.method == "POST" and form.is_valid():
+            audit.content_viewed(request, conversation, form.cleaned_data["reason"])
+            context["messages_said"] = conversation.messages.in_order().reverse()[:MESSAGES_SHOWN][::-1]
+        answer = render(request, "admin/conversations/conversation/read.html", context)
+        answer["Cache-Control"] = "no-store"
+        return answer
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         """With the number of messages, counted for the rows shown."""
@@ -116,10 +151,40 @@ class ConversationAdmin(admin.ModelAdmin):
         count = Subquery(counted.annotate(count=Count("pk")).values("count"))
         return super().get_queryset(request).annotate(messages_kept=Coalesce(count, 0))
 
+    @admin.display(description=_("what was said"))
+    def words(self, conversation: Conversation) -> str:
+        """The way to the page that asks for a reason."""
+        address = reverse("admin:conversations_conversation_read", args=[conversation.pk])
+        return format_html('<a href="{}">{}</a>', address, _("Read it, for a reason"))
+
     @admin.display(description=_("messages"))
     def message_count(self, conversation: Conversation) -> int:
         """How many messages it has."""
         return conversation.messages_kept  # type: ignore[attr-defined]
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(admin.ModelAdmin):
+    list_display = ("at", "actor", "action", "conversation_id", "reason", "address")
+    list_filter = ("action", "at")
+    list_select_related = ("actor",)
+    list_per_page = 50
+    show_full_result_count = False
+    search_fields = ("=conversation_id", "actor__username")
+    fields = list_display
+    readonly_fields = list_display
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: entries come of what is done."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: they go with `manage.py purge`, when their time is over."""
+        return False
 
 
 @admin.register(Preferences)

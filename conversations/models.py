@@ -137,6 +137,29 @@ class Message(models.Model):
         return self.text if self.heard_chars is None else self.text[: self.heard_chars]
 
 
+class AuditEntry(models.Model):
+    """That a member of staff did something that people should be able to ask about. Rows are never changed."""
+
+    class Action(models.TextChoices):
+        VIEW_CONTENT = "view_content", _("read what was said")
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="audit_entries"
+    )
+    action = models.CharField(max_length=32, choices=Action.choices)
+    conversation_id = models.UUIDField(null=True, db_index=True)  # no foreign key: the entry outlives it
+    reason = models.CharField(max_length=500)
+    address = models.CharField(max_length=45, blank=True)
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.at:%Y-%m-%d %H:%M:%S}"
+
+
 class Preferences(models.Model):
     """What one person chose for the chat and the voice panel."""
 

@@ -7,5 +7,5 @@ class RealtimeConfig(AppConfig):
     name = "realtime"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from realtime import checks  # noqa: F401
+        """Register the system checks, and listen to what ends people's rights."""
+        from realtime import checks, revocation  # noqa: F401

@@ -14,6 +14,8 @@ from typing import Any
 
 from channels.consumer import AsyncConsumer
 from channels.db import database_sync_to_async
+from django.conf import settings
+from django.http import parse_cookie
 
 from realtime import browser_events
 from realtime.exceptions import BadMessage, BrowserError, Refused
@@ -50,6 +52,7 @@ class RealtimeConsumer(AsyncConsumer):
                 origin=header(scope, b"origin"),
                 worker=WORKER,
                 user_agent=header(scope, b"user-agent"),
+                login_key=login_key(scope),
             )
         except Refused as refused:
             logger.info("a socket was refused: %s", refused.code)
@@ -161,6 +164,13 @@ def header(scope: dict[str, Any], name: bytes) -> str:
     if len(values) > 1:
         return "\x00 more than one"
     return values[0].decode("latin-1") if values else ""
+
+
+def login_key(scope: dict[str, Any]) -> str:
+    """The key in the login's cookie, when the page's browser sent one."""
+    # HTTP/2 may split the header.
+    cookies = b"; ".join(value for key, value in scope.get("headers", []) if key == b"cookie")
+    return parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")[:40]
 
 
 def decode(event: dict[str, Any]) -> bytes | dict[str, Any]:

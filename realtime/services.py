@@ -20,12 +20,12 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, Message, Preferences
-from realtime import ledger, metrics, tokens, tools
+from realtime import access, ledger, metrics, tokens, tools
 from realtime.conf import RelayConfig, Seed, relay_config
 from realtime.effects import RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
 from realtime.exceptions import Refused
 from realtime.journal import Entry
-from realtime.models import RealtimeSession, SessionEvent, Turn, UsedToken
+from realtime.models import ProbeRun, RealtimeSession, SessionEvent, Turn, UsedToken
 
 TOKEN_MEMORY = timedelta(hours=1)  # a token lives 5 minutes: after this its id can only be offered in vain
 REAP_AT_ONCE = 500
@@ -67,8 +67,12 @@ def mint(
     conversation_id: UUID | None = None,
     modality: str = "voice",
     resume_session_id: UUID | None = None,
+    login_key: str = "",
 ) -> Mint:
-    """Grant a session token. Raises Refused with the HTTP status and the sentence for the person."""
+    """Grant a session token. Raises Refused with the HTTP status and the sentence for the person.
+
+    `login_key` is the key of the login's cookie session: the session ends with it. Empty for programs.
+    """
     if not settings.REALTIME_ENABLED:
         raise Refused(503, "voice.disabled", "Voice is switched off on this site.")
     if not configured():
@@ -99,6 +103,7 @@ def mint(
         resume=resumed is not None,
         iat=now,
         exp=expires,
+        login=access.login_mark(login_key),
     )
     return Mint(
         session_id=session_id,
@@ -189,7 +194,9 @@ def config_for(
 # ---- redeem ---------------------------------------------------------------------------------------------
 
 
-def redeem(*, token_text: str, origin: str, worker: str, user_agent: str = "") -> Opening:
+def redeem(
+    *, token_text: str, origin: str, worker: str, user_agent: str = "", login_key: str = ""
+) -> Opening:
     """Spend a token: check it, note it as used and open the session's row, in one transaction. Raises Refused."""
     try:
         token = tokens.decode(token_text, time.time())
@@ -200,6 +207,10 @@ def redeem(*, token_text: str, origin: str, worker: str, user_agent: str = "") -
     user = get_user_model().objects.filter(pk=token.user_id, is_active=True).first()
     if user is None or auth_fingerprint(user) != token.auth_hash:
         raise Refused(401, "token.revoked", "Your sign-in expired.")
+    if not token.login:
+        login_key = ""
+    elif access.login_mark(login_key) != token.login or not access.live_logins({login_key}):
+        raise Refused(401, "token.login", "Your sign-in expired.")
     conversation = Conversation.objects.owned_by(user).filter(pk=token.conversation_id).first()
     if conversation is None:
         raise Refused(404, "conversation.not_found", "This conversation does not exist.")
@@ -207,6 +218,8 @@ def redeem(*, token_text: str, origin: str, worker: str, user_agent: str = "") -
         with transaction.atomic():
             UsedToken.objects.create(jti=token.jti, session_id=token.session_uuid)
             if token.resume:
+                # The person may have logged in anew meanwhile: from now on it is this login that counts.
+                RealtimeSession.objects.active().filter(pk=token.session_uuid).update(login_key=login_key)
                 return Opening(
                     token.session_uuid, conversation.pk, user.pk, True, config_for(user, token.modality)
                 )
@@ -224,6 +237,7 @@ def redeem(*, token_text: str, origin: str, worker: str, user_agent: str = "") -
                 lease_until=lease_end(),
                 worker=worker,
                 auth_hash=token.auth_hash,
+                login_key=login_key,
                 user_agent=user_agent[:200],
             )
     except IntegrityError:
@@ -235,7 +249,10 @@ def history_seeds(conversation: Conversation) -> tuple[Seed, ...]:
     """What the upstream is told of the past: the latest messages within a budget, as they were heard, oldest first."""
     seeds: list[Seed] = []
     left = HISTORY_CHARS
-    wanted = {Message.Status.COMPLETED, Message.Status.INTERRUPTED}  # what was not answered is sent again, if at all
+    wanted = {
+        Message.Status.COMPLETED,
+        Message.Status.INTERRUPTED,
+    }  # what was not answered is sent again, if at all
     for message in conversation.messages.in_order().reverse()[:HISTORY_MESSAGES]:
         text = message.heard_text.strip()
         if message.status not in wanted or message.role not in ("user", "assistant") or not text:
@@ -259,12 +276,15 @@ def renew_leases(session_ids: Iterable[UUID]) -> dict[UUID, str]:
     """Renew the leases of a process's sessions in one statement; returns those that must end, each with its reason."""
     ids = list(session_ids)
     rows = RealtimeSession.objects.filter(pk__in=ids).select_related("user", "conversation")
+    logins = access.live_logins({row.login_key for row in rows})
     ends: dict[UUID, str] = {}
     for row in rows:
         if row.ended_at is not None:
             ends[row.pk] = row.end_reason or "revoked"
         elif not row.user.is_active or auth_fingerprint(row.user) != row.auth_hash:
             ends[row.pk] = "revoked"
+        elif row.login_key and row.login_key not in logins:
+            ends[row.pk] = "revoked"  # logged out, or the login ran out
         elif row.conversation is None or row.conversation.deleted_at is not None:
             ends[row.pk] = "conversation_deleted"
     found = {row.pk for row in rows}
@@ -297,6 +317,16 @@ def forget_used_tokens() -> int:
     """Forget the ids of tokens that expired long ago; returns how many."""
     deleted, _ = UsedToken.objects.filter(used_at__lt=timezone.now() - TOKEN_MEMORY).delete()
     return deleted
+
+
+def live_sessions() -> int:
+    """How many sessions are live on the whole site."""
+    return RealtimeSession.objects.active().filter(lease_until__gte=timezone.now()).count()
+
+
+def latest_probe() -> ProbeRun | None:
+    """The newest run of the probe."""
+    return ProbeRun.objects.order_by("-pk").first()
 
 
 def end_for_operator(session_ids: Iterable[UUID]) -> int:

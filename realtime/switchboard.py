@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import logging
 import os
 import random
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -41,6 +44,7 @@ class Switchboard:
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeping: list[asyncio.Task[None]] = []
+        self._rights_in_doubt = False
 
     async def start(self) -> None:
         """Put in order what earlier processes left behind, and keep house from now on."""
@@ -119,6 +123,19 @@ class Switchboard:
             if relay := self.relays.get(session_id):
                 relay.end(reason)
 
+    def check_rights(self) -> None:
+        """Somebody's rights changed: look now, not at the next renewal. On the loop's own thread; never waits."""
+        if not self._rights_in_doubt and self.relays:
+            self._rights_in_doubt = True
+            self._own(self._check_rights(), "check of rights")
+
+    async def _check_rights(self) -> None:
+        self._rights_in_doubt = False  # before the look: a change during it asks for another
+        try:
+            await self._renew()
+        except Exception as error:
+            logger.warning("rights are checked with the next renewal: %s", type(error).__name__)
+
     async def _reap(self) -> None:
         """End the rows that a crash left behind, of any process: the one that crashed may never come back."""
         await self._renew()  # a clock that was put forward must not make our own living sessions look lost
@@ -168,11 +185,26 @@ class Switchboard:
 
 
 _switchboards: WeakKeyDictionary[asyncio.AbstractEventLoop, Switchboard] = WeakKeyDictionary()
+_registry = threading.Lock()
 
 
 def get_switchboard() -> Switchboard:
     """This process's switchboard; each event loop has its own, so that tests do not share one."""
     loop = asyncio.get_running_loop()
-    if loop not in _switchboards:
-        _switchboards[loop] = Switchboard(Journal(services.write_entries, settings.REALTIME_SPILL_DIR))
-    return _switchboards[loop]
+    with _registry:
+        if loop not in _switchboards:
+            _switchboards[loop] = Switchboard(Journal(services.write_entries, settings.REALTIME_SPILL_DIR))
+        return _switchboards[loop]
+
+
+def rights_changed() -> None:
+    """Have every switchboard of this process look at once whose sessions must end. From any thread, after the commit.
+
+    Other processes look with their next renewal.
+    """
+    with _registry:
+        boards = list(_switchboards.items())
+    for loop, board in boards:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and its sessions with it
+            # In a context of its own: in that of a view, asgiref would wait for the thread that the view is on.
+            loop.call_soon_threadsafe(board.check_rights, context=contextvars.Context())

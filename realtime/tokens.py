@@ -37,6 +37,7 @@ class SessionToken:
     iat: int
     exp: int
     aud: str = AUDIENCE
+    login: str = ""  # mark of the login that minted it (see `access.py`); empty for programs
 
     @property
     def session_uuid(self) -> UUID:

@@ -10,7 +10,9 @@ from pathlib import Path
 _folder = tempfile.mkdtemp(prefix="voiceproject-test-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 # PYTHON_DOTENV_DISABLED: a developer's `.env` must not change what is tested.
-os.environ.update(DEBUG="true", DATA_DIR=_folder, OPENAI_API_KEY="", HTTPS_ONLY="false", PYTHON_DOTENV_DISABLED="1")
+os.environ.update(
+    DEBUG="true", DATA_DIR=_folder, OPENAI_API_KEY="", HTTPS_ONLY="false", PYTHON_DOTENV_DISABLED="1"
+)
 for _name in list(os.environ):
     if _name.startswith("REALTIME_") or _name in {
         "ALLOWED_HOSTS",
@@ -33,3 +35,4 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 SECRET_KEY = "of-the-tests-only-" + "x" * 40  # DEBUG is off in tests, and then the development key is refused
+AXES_ENABLED = False  # tests of lockouts turn it on

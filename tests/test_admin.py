@@ -1,5 +1,6 @@
 """The admin: who gets in, that history cannot be changed, and that lists stay cheap."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -122,12 +123,6 @@ class TestContent:
         assert answer.status_code == 200
         assert "completed" in body  # the message is there, its words are not
         assert SECRET not in body
-
-    def test_the_page_shows_it_with_the_permission(
-        self, talk: Conversation, staff_with: Callable[..., Client]
-    ) -> None:
-        page = staff_with("view_conversation", "view_content")
-        assert page.get(f"{list_url(Conversation)}{talk.pk}/change/").content.decode().count(SECRET) >= 2
 
     def test_a_page_of_nothing_leads_back(self, operators: Client) -> None:
         for model in (Conversation, RealtimeSession):
@@ -295,8 +290,8 @@ class TestCost:
         )
         with django_assert_max_num_queries(10):
             body = operators.get(f"{list_url(Conversation)}{talk.pk}/change/").content.decode()
-        assert "number 1001" in body
-        assert "number 801<" not in body
+        shown = {int(position) for position in re.findall(r'field-position">\s*<p>(\d+)</p>', body)}
+        assert shown == set(range(802, 1_002))
 
     def test_of_a_session_with_a_thousand_events(
         self, operators: Client, ada: User, django_assert_max_num_queries: DjangoAssertNumQueries

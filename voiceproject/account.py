@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from conversations.api.serializers import ConversationSerializer, MessageSerializer, PreferencesSerializer
 from conversations.models import Conversation, Preferences
@@ -61,8 +63,12 @@ def delete_person(user: User) -> dict[str, int]:
     session_ids = list(RealtimeSession.objects.filter(user=user).values_list("pk", flat=True))
     # Spent tokens name their session without a foreign key.
     tokens, _by_model = UsedToken.objects.filter(session_id__in=session_ids).delete()
+    # Rows of libraries that would stay, with the name or a token in them.
+    refreshes, _by_model = OutstandingToken.objects.filter(user=user).delete()
+    attempts, _by_model = AccessAttempt.objects.filter(username=user.get_username()).delete()
+    others = {UsedToken: tokens, OutstandingToken: refreshes, AccessAttempt: attempts}
     _total, deleted = User.objects.filter(pk=user.pk).delete()
-    return deleted | ({UsedToken._meta.label: tokens} if tokens else {})
+    return deleted | {model._meta.label: count for model, count in others.items() if count}
 
 
 def _conversation(conversation: Conversation) -> dict[str, Any]:

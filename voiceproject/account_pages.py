@@ -48,7 +48,7 @@ class SignUp(RedirectURLMixin, FormView):
 
     def form_valid(self, form: SignUpForm) -> HttpResponse:
         """Log in to the new account."""
-        login(self.request, form.save())
+        login(self.request, form.save(), backend="django.contrib.auth.backends.ModelBackend")
         return super().form_valid(form)
 
 

@@ -5,6 +5,9 @@ from django.core.checks import CheckMessage, Error, register, run_checks
 
 from voiceproject import env
 
+SHORTEST_SECRET, FEWEST_CHARACTERS = 50, 5
+OWN_MACHINE = {"127.0.0.1", "localhost", "[::1]", "testserver"}
+
 
 @register()
 def check_environment(app_configs, **kwargs) -> list[CheckMessage]:
@@ -17,21 +20,42 @@ def check_secret_key(app_configs, **kwargs) -> list[CheckMessage]:
     """A production site needs a key of its own."""
     if settings.DEBUG:
         return []
-    if not settings.SECRET_KEY:
+    key = settings.SECRET_KEY
+    if key == settings.DEV_SECRET_KEY:
         return [
             Error(
-                "SECRET_KEY is not set. Set it to a long random text, or DEBUG to true.",
+                "SECRET_KEY is not set, or is the development key. Set it to a long random text, or DEBUG to true.",
                 id="voiceproject.E002",
             )
         ]
-    if settings.SECRET_KEY == settings.DEV_SECRET_KEY:
-        return [Error("SECRET_KEY is the development key. Set one of your own.", id="voiceproject.E003")]
+    if len(key) < SHORTEST_SECRET or len(set(key)) < FEWEST_CHARACTERS:
+        return [
+            Error(
+                "SECRET_KEY is too short or too regular. Set it to at least 50 random characters.",
+                id="voiceproject.E003",
+            )
+        ]
     return []
+
+
+@register()
+def check_debug(app_configs, **kwargs) -> list[CheckMessage]:
+    """Development pages show settings and code: not where another machine can ask for them."""
+    if not settings.DEBUG or set(settings.ALLOWED_HOSTS) <= OWN_MACHINE:
+        return []
+    return [
+        Error(
+            "DEBUG is on, and ALLOWED_HOSTS names more than this machine. Set DEBUG to false.",
+            id="voiceproject.E005",
+        )
+    ]
 
 
 @register()
 def check_allowed_hosts(app_configs, **kwargs) -> list[CheckMessage]:
     """Without hosts every request would be refused."""
+    if "*" in settings.ALLOWED_HOSTS:
+        return [Error("ALLOWED_HOSTS must name hosts; * lets anybody choose one.", id="voiceproject.E006")]
     if settings.DEBUG or settings.ALLOWED_HOSTS:
         return []
     return [Error("ALLOWED_HOSTS is empty. Name the hosts that the site answers to.", id="voiceproject.E004")]

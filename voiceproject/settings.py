@@ -30,7 +30,8 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 # ---- the site --------------------------------------------------------------------------------------------------
 DEBUG = env_bool("DEBUG", False)
 DEV_SECRET_KEY = "development-only-key-never-use-it-where-others-can-reach-the-site"  # noqa: S105
-SECRET_KEY = env_secret("SECRET_KEY") or (Secret(DEV_SECRET_KEY) if DEBUG else Secret(""))
+# Libraries read it as they are imported: without one, the checks would not get as far as to say so.
+SECRET_KEY = env_secret("SECRET_KEY") or Secret(DEV_SECRET_KEY)
 PORT = env_int("PORT", 8000, low=1, high=65535)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]" if DEBUG else "")
 # Exact origins (scheme://host:port) whose pages may open a voice socket. Empty: the site's own origin only.
@@ -265,11 +266,27 @@ REALTIME_REAP_EVERY_SEC = 15
 REALTIME_DRAIN_SENTENCE_SEC = 10
 REALTIME_EXIT_SEC = 19.5
 
+# ---- how long it is kept: `manage.py purge` -------------------------------------------------------------------
+RETENTION_DAYS = env_int("RETENTION_DAYS", 365, low=1, high=36_500)
+RETENTION_DELETED_DAYS = env_int("RETENTION_DELETED_DAYS", 30, low=0, high=3_650)
+RETENTION_SESSION_DAYS = env_int("RETENTION_SESSION_DAYS", 730, low=1, high=36_500)
+
+# ---- logs ------------------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"masking": {"()": "voiceproject.logs.MaskingFilter"}},
+    "formatters": {
+        "line": {"()": "voiceproject.logs.LineFormatter"},
+        "json": {"()": "voiceproject.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["masking"],
+            "formatter": env_choice("LOG_FORMAT", "line", ("line", "json")),
+        }
+    },
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "realtime": {"level": env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))}

@@ -9,7 +9,7 @@ from django.utils.functional import lazy
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 
-from voiceproject import account_api, account_pages
+from voiceproject import account_api, account_pages, session_pages
 from voiceproject.health import health
 
 
@@ -31,6 +31,7 @@ urlpatterns = [
     path("accounts/signup/", account_pages.SignUp.as_view(), name="signup"),
     path("accounts/", include("django.contrib.auth.urls")),
     path("account/", account_pages.Account.as_view(), name="account"),
+    path("account/sessions/", session_pages.Sessions.as_view(), name="sessions"),
     path("api/", include("conversations.api.urls")),
     path("api/export/", account_api.Export.as_view(), name="api_export"),
     path("api/token/", account_api.ObtainToken.as_view(), name="api_token"),

@@ -2,6 +2,11 @@
 
 from django.urls import path
 
+from realtime.api.sessions import SessionDetail, SessionList
 from realtime.api.views import RealtimeSessionView
 
-urlpatterns = [path("realtime-session", RealtimeSessionView.as_view(), name="realtime_session")]
+urlpatterns = [
+    path("realtime-session", RealtimeSessionView.as_view(), name="realtime_session"),
+    path("sessions/", SessionList.as_view(), name="api_sessions"),
+    path("sessions/<uuid:session_id>/", SessionDetail.as_view(), name="api_session"),
+]

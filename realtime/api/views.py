@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from realtime import services
+from realtime import metrics, services
 from realtime.api.serializers import MintRequest
 from realtime.conf import RelayConfig
 from realtime.consumers import PROTOCOL
@@ -34,11 +35,18 @@ class RealtimeSessionView(APIView):
         fields = MintRequest(data=request.data)
         if not fields.is_valid():
             return answer(
-                {"code": "invalid", "message": "Some fields are not right.", "fields": fields.errors}, status=400
+                {"code": "invalid", "message": "Some fields are not right.", "fields": fields.errors},
+                status=400,
             )
         try:
-            minted = services.mint(user=request.user, origin=self._origin(request), **fields.validated_data)
+            minted = services.mint(
+                user=request.user,
+                origin=self._origin(request),
+                login_key=self._login_key(request),
+                **fields.validated_data,
+            )
         except Refused as refused:
+            metrics.admission_refused_total.labels(refused.code).inc()
             body: dict[str, Any] = {"code": refused.code, "message": refused.sentence}
             headers = {}
             if refused.retry_after_s is not None:
@@ -60,6 +68,12 @@ class RealtimeSessionView(APIView):
             }
         )
 
+    def _login_key(self, request: Request) -> str:
+        """The key of the login that asks, so that logging out ends the session; empty for programs."""
+        if not isinstance(request.successful_authenticator, SessionAuthentication):
+            return ""
+        return request.session.session_key or ""
+
     def _origin(self, request: Request) -> str:
         """The one origin whose pages may use the token; empty for programs with a JWT that send none."""
         origin = request.headers.get("Origin", "")
@@ -78,7 +92,10 @@ class RealtimeSessionView(APIView):
     def handle_exception(self, exc: Exception) -> Response:
         """Our own shape for the errors that the framework finds."""
         if isinstance(exc, TooManyMints):
-            body = {"code": "limit.rate", "message": "Too many starts at once. Wait a moment, then start again."}
+            body = {
+                "code": "limit.rate",
+                "message": "Too many starts at once. Wait a moment, then start again.",
+            }
             return answer({**body, "retry_after": exc.after_s}, status=429)
         return super().handle_exception(exc)
 
@@ -103,6 +120,9 @@ def voice_config(config: RelayConfig) -> dict[str, Any]:
         "modalities": ["text", "audio"] if config.modality == "voice" else ["text"],
         "input_audio_format": {"type": "audio/pcm", "rate": 24000},
         "output_audio_format": {"type": "audio/pcm", "rate": 24000},
-        "input_audio_transcription": {"model": config.transcription_model, "language": config.language or None},
+        "input_audio_transcription": {
+            "model": config.transcription_model,
+            "language": config.language or None,
+        },
         "turn_detection": config.turn_detection,
     }

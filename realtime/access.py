@@ -1,0 +1,41 @@
+"""Which sessions a person has, what ties them to a login, and how they are ended from outside. No sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.sessions.models import Session as Login
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from realtime.models import RealtimeSession, RealtimeSessionQuerySet
+
+
+def login_mark(login_key: str) -> str:
+    """What a token may say of the login that minted it: enough to know it again, no help in taking it over."""
+    return salted_hmac("realtime.login", login_key).hexdigest()[:32] if login_key else ""
+
+
+def live_logins(keys: Iterable[str]) -> set[str]:
+    """Those of the keys whose login has neither ended nor run out."""
+    wanted = {key for key in keys if key}
+    if not wanted:
+        return set()
+    found = Login.objects.filter(session_key__in=wanted, expire_date__gt=timezone.now())
+    return set(found.values_list("session_key", flat=True))
+
+
+def live_sessions(user: Any) -> RealtimeSessionQuerySet:
+    """A person's own sessions that are under way, latest first."""
+    mine = RealtimeSession.objects.active().filter(user=user, lease_until__gte=timezone.now())
+    return mine.order_by("-started_at")
+
+
+def end_sessions(sessions: QuerySet[RealtimeSession], reason: str) -> int:
+    """Mark sessions as ended; returns how many. Their process closes the sockets when it next looks, within 10 s.
+
+    `switchboard.rights_changed()` makes this process look at once.
+    """
+    return sessions.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason[:40])

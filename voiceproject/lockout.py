@@ -1,0 +1,42 @@
+"""Who has to wait after wrong passwords: how addresses are told apart and how fast each rule is. Counting is axes'."""
+
+from typing import Any
+
+from axes.handlers.database import AxesDatabaseHandler
+from axes.handlers.proxy import AxesProxyHandler
+from django.conf import settings
+from django.db.models import Sum
+from django.http import HttpRequest
+
+# From many addresses against one account: slower than the rule for one address, or strangers could lock people out.
+ANY_ADDRESS_FACTOR = 10
+SENTENCE = "Too many wrong passwords. Wait a while, then try again."
+
+
+def address_of(request: HttpRequest) -> str:
+    """The address that counts: the one that our own outermost proxy saw, never one that the visitor made up."""
+    proxies: int = settings.REST_FRAMEWORK["NUM_PROXIES"]
+    direct: str = request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - a mark for "unknown"
+    forwarded = [
+        part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()
+    ]
+    if not proxies or not forwarded:
+        return direct
+    return forwarded[-min(proxies, len(forwarded))]
+
+
+class PacedHandler(AxesDatabaseHandler):
+    """Counts as axes does, with a slower pace for one account from any address."""
+
+    def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
+        """Failures on the scale of `AXES_FAILURE_LIMIT`."""
+        pair, account = (
+            attempts.aggregate(count=Sum("failures_since_start"))["count"] or 0
+            for attempts in self.get_user_attempts(request, credentials)
+        )
+        return max(pair, account // ANY_ADDRESS_FACTOR)
+
+
+def locked_out(request: HttpRequest, username: str) -> bool:
+    """Whether this person, at this address, has to wait. For doors that do not go through a form."""
+    return not AxesProxyHandler.is_allowed(request, {settings.AXES_USERNAME_FORM_FIELD: username})

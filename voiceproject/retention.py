@@ -1,0 +1,51 @@
+"""What is old enough to go, and its deletion: conversations, sessions, the remains of logins. The command: `purge`."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.contrib.sessions.models import Session as Login
+from django.db import transaction
+from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+
+from conversations.models import AuditEntry, Conversation
+from realtime.models import RealtimeSession, UsedToken
+
+BATCH = 500
+ATTEMPTS_KEPT = timedelta(days=1)
+
+
+def due(now: datetime | None = None) -> dict[str, QuerySet[Model]]:
+    """What retention says must go by now, under the words that the command tells it by."""
+    now = now or timezone.now()
+    silent = now - timedelta(days=settings.RETENTION_DAYS)
+    deleted = now - timedelta(days=settings.RETENTION_DELETED_DAYS)
+    ended = now - timedelta(days=settings.RETENTION_SESSION_DAYS)
+    return {
+        "conversations": Conversation.objects.filter(Q(updated_at__lt=silent) | Q(deleted_at__lt=deleted)),
+        "sessions": RealtimeSession.objects.filter(ended_at__lt=ended),
+        "audit entries": AuditEntry.objects.filter(at__lt=ended),
+        "spent tokens": UsedToken.objects.filter(used_at__lt=now - ATTEMPTS_KEPT),
+        "expired refresh tokens": OutstandingToken.objects.filter(expires_at__lt=now),
+        "logins that ran out": Login.objects.filter(expire_date__lt=now),
+        "wrong passwords": AccessAttempt.objects.filter(attempt_time__lt=now - ATTEMPTS_KEPT),
+    }
+
+
+def purge(now: datetime | None = None, *, tell: Callable[[str, int], None] | None = None) -> dict[str, int]:
+    """Delete what is due, a batch a transaction; returns how many of each. Safe to stop at any point and run again."""
+    counts = {}
+    for what, rows in due(now).items():
+        count = 0
+        while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+            with transaction.atomic():
+                # Asked again inside: a conversation may have been taken up meanwhile.
+                rows.filter(pk__in=keys).delete()
+            count += len(keys)
+        counts[what] = count
+        if tell is not None:
+            tell(what, count)
+    return counts
