@@ -109,7 +109,7 @@ class Socket(WebSocketProtocol):
         elif hasattr(self, "handshake_deferred"):
             self.serverReject()
         self.transport.resumeProducing()  # the answer to the close frame must be read
-        reactor.callLater(ABORT_AFTER_S, self.abort)  # type: ignore[attr-defined]
+        reactor.callLater(ABORT_AFTER_S, self.abort)
 
     def abort(self) -> None:
         """Drop the connection with all that is buffered, if it is still there."""
@@ -186,9 +186,9 @@ class PacedServer(Server):
             failByDrop=False,  # say what was wrong with a frame before the connection ends
             tcpNoDelay=True,
         )
-        reactor.callLater(1, self.application_checker)  # type: ignore[attr-defined]
-        reactor.callLater(2, self.timeout_checker)  # type: ignore[attr-defined]
-        return reactor.adoptStreamPort(listening.fileno(), listening.family, self.http_factory)  # type: ignore[attr-defined]
+        reactor.callLater(1, self.application_checker)
+        reactor.callLater(2, self.timeout_checker)
+        return reactor.adoptStreamPort(listening.fileno(), listening.family, self.http_factory)
 
     def applications(self) -> set[asyncio.Future[Any]]:
         """Those still at work."""
@@ -219,14 +219,14 @@ class DaphneServer:
             except BaseException as error:
                 failures.append(error)
             finally:
-                reactor.stop()  # type: ignore[attr-defined]
+                reactor.stop()
 
         tasks: list[asyncio.Task[None]] = []
-        reactor.callLater(  # type: ignore[attr-defined]  # and not `callWhenRunning`, which comes before the loop runs
+        reactor.callLater(  # and not `callWhenRunning`, which comes before the loop runs
             0,
             lambda: tasks.append(asyncio.get_running_loop().create_task(until_done(), name="serve")),
         )
-        reactor.run(installSignalHandlers=False)  # type: ignore[attr-defined]
+        reactor.run(installSignalHandlers=False)
         if failures:
             raise failures[0]
 

@@ -100,7 +100,7 @@ class Watchdog:
     def _where(self) -> str:
         """The innermost calls of the loop's thread: names of files and functions, no values."""
         frame: FrameType | None = sys._current_frames().get(self._loop_thread)
-        calls = []
+        calls: list[str] = []
         while frame is not None and len(calls) < 4:
             code = frame.f_code
             calls.append(f"{code.co_name} ({os.path.basename(code.co_filename)}:{frame.f_lineno})")  # noqa: PTH119
