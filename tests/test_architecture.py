@@ -43,7 +43,18 @@ PURE = {path.stem for path in (ROOT / "realtime").glob("*.py")} - SHELL - {"__in
 # The way down the audio path: a file may import from the rows below its own, never from those above.
 LAYERS = ("routing", "consumers", "switchboard", "relay", "session")
 # Doors to what is kept. Only they may know the conversations app or the database.
-STORING = {"access", "admin", "apps", "journal", "models", "probe_runs", "revocation", "services", "tokens"}
+STORING = {
+    "access",
+    "admin",
+    "apps",
+    "journal",
+    "ledger",
+    "models",
+    "probe_runs",
+    "revocation",
+    "services",
+    "tokens",
+}
 
 NOT_PURE = {
     "asgiref",
@@ -66,8 +77,8 @@ NOT_PURE = {
     "urllib.request",
     "websockets",
 }
-# `onnx` is for `prepare_base.py` alone, a command that is run by hand.
-LOCAL_LIBRARIES = {"hibari", "numpy", "onnx", "onnxruntime", "soxr", "websockets"}
+# `onnx` is for `prepare_base.py`, `xllamacpp` for `packaged_model.py`: both optional.
+LOCAL_LIBRARIES = {"hibari", "numpy", "onnx", "onnxruntime", "soxr", "websockets", "xllamacpp"}
 
 
 # Its command, and the probe, which borrows its voice for a sentence to say.
