@@ -146,7 +146,11 @@ def _conversation_for(
         conversation = mine.filter(realtime_sessions__pk=resume_session_id).first()
         if conversation is not None:
             return conversation
-    return conversations.create_conversation(owner=user)
+    # An attempt that came to nothing leaves an empty conversation: use it up before making another.
+    idle = mine.filter(messages=None, archived_at=None, title="").exclude(realtime_sessions__ended_at=None)
+    return idle.filter(realtime_sessions__isnull=False).first() or conversations.create_conversation(
+        owner=user
+    )
 
 
 def _check_limits(user: Any, conversation: Conversation, modality: str) -> None:
@@ -186,9 +190,7 @@ def config_for(
         safety_identifier=hashlib.sha256(f"voiceproject:{user.pk}".encode()).hexdigest()[:32],
         tools=tools.definitions(),
     )
-    return replace(
-        config, rates=ledger.rates_for(config.engine, config.model, config.transcription_model)
-    )
+    return replace(config, rates=ledger.rates_for(config.engine, config.model, config.transcription_model))
 
 
 # ---- redeem ---------------------------------------------------------------------------------------------
@@ -331,7 +333,9 @@ def latest_probe() -> ProbeRun | None:
 
 def end_for_operator(session_ids: Iterable[UUID]) -> int:
     """End live sessions from outside their process, which hangs up when it next renews its leases; returns how many."""
-    live = list(RealtimeSession.objects.active().filter(pk__in=list(session_ids)).values_list("pk", flat=True))
+    live = list(
+        RealtimeSession.objects.active().filter(pk__in=list(session_ids)).values_list("pk", flat=True)
+    )
     with transaction.atomic():
         for session_id in live:
             close_session(session_id=session_id, reason="operator", counters={})
@@ -393,12 +397,15 @@ def _count_errors(events: list[SessionEvent]) -> None:
 
 
 def _is_error(event: SessionEvent) -> bool:
-    return event.name in ERROR_EVENTS or (event.name == "response.done" and event.data.get("status") == "failed")
+    return event.name in ERROR_EVENTS or (
+        event.name == "response.done" and event.data.get("status") == "failed"
+    )
 
 
 def _write_turn(session_id: UUID, record: RecordTurn) -> None:
     """Keep a turn's timings; its latency counts when it is known for the first time."""
-    values = asdict(record)
+    # What is known stays known: a record that is replayed may be older than the row.
+    values = {name: value for name, value in asdict(record).items() if value is not None}
     response_id = values.pop("response_id")
     late_ms = record.response_latency_ms
     if late_ms is not None:

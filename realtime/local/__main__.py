@@ -87,6 +87,11 @@ docs/local-server.md describes the file of turns and the differences from the re
         "--llm-url", metavar="URL", help="OpenAI-compatible chat endpoint, e.g. http://127.0.0.1:8080/v1"
     )
     top.add_argument("--llm-model", metavar="NAME", help="model name to send to it")
+    top.add_argument(
+        "--packaged-model",
+        action="store_true",
+        help="a small language model (a toy, installed separately) answers what the rules do not know",
+    )
     return top
 
 
@@ -112,6 +117,7 @@ def config_from(argv: Sequence[str] | None) -> LocalConfig:
         llm_url=args.llm_url or os.environ.get("LOCAL_LLM_URL") or None,
         llm_model=args.llm_model or os.environ.get("LOCAL_LLM_MODEL") or "default",
         llm_key=os.environ.get("LOCAL_LLM_KEY") or None,
+        packaged_model=args.packaged_model,
     )
 
 

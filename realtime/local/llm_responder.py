@@ -29,9 +29,12 @@ _ROLES = {"user": "user", "assistant": "assistant", "system": "system"}
 
 
 class LlmResponder:
-    """`url` is the base (`http://127.0.0.1:8080/v1`); `/chat/completions` is added to it."""
+    """`url` is the base (`http://127.0.0.1:8080/v1`); `/chat/completions` is added to it.
 
-    def __init__(self, url: str, model: str, key: str | None) -> None:
+    `sampling`: further fields of the request's body, such as `temperature`.
+    """
+
+    def __init__(self, url: str, model: str, key: str | None, sampling: dict[str, Any] | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BadOption(
@@ -39,10 +42,10 @@ class LlmResponder:
             )
         self._host, self._port, self._tls = parts.hostname, parts.port, parts.scheme == "https"
         self._path = f"{parts.path.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
-        self._model, self._key = model, key
+        self._model, self._key, self._sampling = model, key, sampling or {}
 
     async def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece, None]:
-        body = json.dumps(chat_request(request, self._model)).encode()
+        body = json.dumps({**chat_request(request, self._model), **self._sampling}).encode()
         sentences, calls, said = Sentences(), _Calls(), False
         try:
             async with contextlib.aclosing(self._stream(body)) as chunks:

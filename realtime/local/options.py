@@ -39,6 +39,7 @@ class LocalConfig:
     llm_url: str | None = None
     llm_model: str = "default"
     llm_key: str | None = None
+    packaged_model: bool = False
     seed: int | None = None
 
     @property

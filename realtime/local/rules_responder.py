@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from realtime.local.assistant import about, clock, recall, reckoning, small_talk, tool_calls, units, words
 from realtime.local.effects import AnswerRequest, Line
 from realtime.local.engine import Call, Piece, Say
+from realtime.local.responder import Responder
 
 NOT_UNDERSTOOD = "Sorry, I did not catch that. Could you say it again?"
 NO_EYES = "I cannot see pictures here. A real model, connected with a key, can."
@@ -23,12 +24,20 @@ def _local_now() -> dt.datetime:
 
 
 class RulesResponder:
-    """The same conversation at the same time of day always gets the same answer. `now` must know its zone."""
+    """The same conversation at the same time of day always gets the same answer. `now` must know its zone.
 
-    def __init__(self, now: Callable[[], dt.datetime] = _local_now) -> None:
+    `beyond` answers what no rule knows, instead of an admission.
+    """
+
+    def __init__(self, now: Callable[[], dt.datetime] = _local_now, beyond: Responder | None = None) -> None:
         self._now = now
+        self._beyond = beyond
 
     async def answer(self, request: AnswerRequest) -> AsyncGenerator[Piece, None]:
+        if self._beyond is not None and self._is_beyond(request):
+            async for piece in self._beyond.answer(request):
+                yield piece
+            return
         for piece in self.pieces(request):
             yield piece
 
@@ -44,6 +53,22 @@ class RulesResponder:
             yield Say(f"Hello! {about.SHORTLY}")
         else:
             yield from self._to_the_person(request)
+
+    def _is_beyond(self, request: AnswerRequest) -> bool:
+        """Whether the person said something that no rule knows."""
+        if request.prompted_by in ("silence", "tool_output", "nothing") or _SAY_EXACTLY.search(
+            request.instructions
+        ):
+            return False
+        at = max(index for index, line in enumerate(request.lines) if line.role == "user")
+        said, earlier = request.lines[at].text.strip(), request.lines[:at]
+        rest = small_talk.greeting(said)[1]
+        if not rest or self._tool_call(said, earlier, request) is not None:
+            return False
+        return self._of_rules(rest, earlier) is None
+
+    def _of_rules(self, said: str, earlier: Sequence[Line]) -> str | None:
+        return words.echo(said) or self._sentence_by_sentence(said, earlier) or self._known(said, earlier)
 
     def _to_the_person(self, request: AnswerRequest) -> Iterator[Piece]:
         at = max(index for index, line in enumerate(request.lines) if line.role == "user")
@@ -76,7 +101,7 @@ class RulesResponder:
         greeting, rest = small_talk.greeting(said)
         if not rest:
             return self._greeted(greeting, earlier)
-        reply = words.echo(rest) or self._sentence_by_sentence(rest, earlier) or self._known(rest, earlier)
+        reply = self._of_rules(rest, earlier)
         if reply is None:
             reply = _fallback(rest, earlier)
         return f"{greeting} {reply}".strip()

@@ -90,7 +90,11 @@ class SpeechEngines:
         )
         voice = timed("speech (hibari, English)", Voice)
         return cls(
-            detection, recognizer, voice, make_responder(config), Workers(config.threads, config.max_waiting)
+            detection,
+            recognizer,
+            voice,
+            make_responder(config, report),
+            Workers(config.threads, config.max_waiting),
         )
 
     def connect(self) -> SpeechEngine:

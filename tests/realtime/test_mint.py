@@ -12,6 +12,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
+from conversations.models import Conversation
 from conversations.services import create_conversation
 from realtime import services
 from realtime.models import RealtimeSession
@@ -175,3 +176,13 @@ def test_the_answer_is_json_whatever_happens(her: APIClient) -> None:
     answer = her.post(ADDRESS, "{", content_type="application/json")
     assert answer.status_code == 400
     json.loads(answer.content)
+
+
+def test_an_attempt_without_a_word_leaves_no_second_empty_conversation(her: APIClient, ada: Any) -> None:
+    first = her.post(ADDRESS, {}, format="json").json()["conversation_id"]
+    assert (
+        her.post(ADDRESS, {}, format="json").json()["conversation_id"] != first
+    )  # it may be about to be used
+    session = live(ada, conversation=Conversation.objects.get(pk=first))
+    services.close_session(session_id=session.pk, reason="idle", counters={})
+    assert her.post(ADDRESS, {}, format="json").json()["conversation_id"] == first
