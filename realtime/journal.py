@@ -99,6 +99,11 @@ class Journal:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many records are not stored yet."""
+        return len(self._waiting) + len(self._in_flight)
+
     async def start(self) -> None:
         """Store what earlier processes spilled, without waiting for a first record; returns when that was tried."""
         self._begin()

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
 
-from realtime import upstream_events
+from realtime import metrics, upstream_events
 from realtime.audio import BYTES_PER_MS
 from realtime.breaker import Breaker
 from realtime.conf import RelayConfig
@@ -270,9 +270,11 @@ class Relay:
     async def _connect_once(self) -> UpstreamError:
         """One connection from dial to end; returns why it ended."""
         opened = False
+        began_s = self._loop.time()
         try:
             async with self.dial(self.session.config) as link:
                 opened = True
+                metrics.upstream_connect_seconds.observe(self._loop.time() - began_s)
                 self.breaker.succeeded()
                 self.perform(self.session.upstream_opened(self.now_ms()))
                 error = await self._exchange(link)

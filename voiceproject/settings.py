@@ -222,9 +222,12 @@ if HTTPS_ONLY:
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
     SECURE_HSTS_SECONDS = env_int("SECURE_HSTS_SECONDS", 31_536_000, low=0, high=63_072_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    SECURE_REDIRECT_EXEMPT = [r"^health/?$", r"^health/ready/?$"]
+    SECURE_REDIRECT_EXEMPT = [r"^health/?$", r"^health/ready/?$", r"^metrics$"]
 if env_bool("BEHIND_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# ---- for those who run it --------------------------------------------------------------------------------------
+METRICS_TOKEN = env_secret("METRICS_TOKEN")
 
 # ---- the relay -------------------------------------------------------------------------------------------------
 OPENAI_API_KEY = env_secret("OPENAI_API_KEY")

@@ -11,6 +11,7 @@ from django.views.generic import RedirectView
 
 from voiceproject import account_api, account_pages, session_pages
 from voiceproject.health import health
+from voiceproject.readiness import metrics_page, ready
 
 
 @csrf_exempt
@@ -27,6 +28,9 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("icon.svg"))),
     path("health", health, name="health"),
     path("health/", health),
+    path("health/ready", ready, name="health_ready"),
+    path("health/ready/", ready),
+    path("metrics", metrics_page, name="metrics"),
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/signup/", account_pages.SignUp.as_view(), name="signup"),
     path("accounts/", include("django.contrib.auth.urls")),
