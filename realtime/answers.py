@@ -26,6 +26,7 @@ class Answers:
 
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
+        self.made_ms: dict[str, int] = {}  # speech of the answers under way, by response
 
     def on_response_created(self, event: dict[str, Any], now_ms: int) -> None:
         """An answer begins."""
@@ -94,7 +95,10 @@ class Answers:
             return
         self._note_first_delta(item, now_ms, spoken=True)
         self.talk.audio_out_ms += samples_to_ms(len(pcm) // 2)
-        if not self.talk.playout.add(item.item_id, pcm):
+        made_ms = self.made_ms.get(item.response_id, 0) + samples_to_ms(len(pcm) // 2)
+        self.made_ms[item.response_id] = made_ms
+        too_long = made_ms > self.talk.config.max_answer_audio_ms
+        if too_long or not self.talk.playout.add(item.item_id, pcm):
             self.talk.out += self.talk.gate.cancel()
             self.talk.playout.finish(item.item_id)
             self.talk.out.append(
@@ -135,6 +139,7 @@ class Answers:
         marks = self.talk.marks.get(response_id)
         if marks and marks.status != "in_progress":
             return  # told before: an answer counts once
+        self.made_ms.pop(response_id, None)
         was_cut = response_id in self.talk.gate.cancelled
         for item in self.talk.transcript.items.values():
             if item.response_id != response_id:

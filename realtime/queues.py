@@ -150,6 +150,11 @@ def control_budget() -> Budget:
     return Budget(rate_per_s=10, burst=20)
 
 
+def upstream_budget() -> Budget:
+    """Events that we act on: 200 a second on average. The burst is a long answer that comes all at once."""
+    return Budget(rate_per_s=200, burst=4_000)
+
+
 def frame_budget() -> Budget:
     """Messages of any kind: 60 a second; the burst covers a quick resume."""
     return Budget(rate_per_s=250, burst=500)

@@ -40,13 +40,14 @@ from realtime.exceptions import (
     upstream_code_error,
 )
 from realtime.intake import Intake
-from realtime.queues import control_budget
+from realtime.queues import control_budget, upstream_budget
 from realtime.talk import Talk
 from realtime.turns import OWN_ITEM, Turns
 
 IDLE_WARNING_MS = 30_000
 LIMIT_WARNING_MS = 60_000
 MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
+MAX_IGNORED_TYPES = 100  # counted by name; an upstream that invents more of them fills no memory
 MALFORMED_WINDOW_MS = 10_000
 ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
 MAX_RETRY_AFTER_S = 10.0
@@ -97,6 +98,7 @@ class Session:
         self.pending_commit = False  # push-to-talk was released before the upstream was ready
         self.intake = Intake(config.uplink_pending_ms)
         self.control_budget = control_budget()
+        self.upstream_budget = upstream_budget()
         # the upstream
         self.configures = 0
         self.configure_id = ""
@@ -354,8 +356,13 @@ class Session:
             return []
         handler = self.UPSTREAM.get(event["type"])
         if handler is None:
-            self.ignored[event["type"][:60]] += 1
+            name = event["type"][:60]
+            self.ignored[name if name in self.ignored or len(self.ignored) < MAX_IGNORED_TYPES else "other"] += 1
             return []
+        if not self.upstream_budget.take(1, now_ms):
+            self._event("upstream.too_fast")
+            self._fail(UpstreamLost())
+            return self._flush()
         before = len(self.out)
         try:
             handler(self, event)
