@@ -101,11 +101,11 @@ class Socket(WebSocketProtocol):
         if self.application_queue.empty():
             self.transport.resumeProducing()
 
-    def application_ended(self) -> None:
+    def application_ended(self, code: int) -> None:
         """Nobody is there any more to listen or to speak: close, and abort what is not gone soon."""
         self.muted = True
         if self.state == self.STATE_OPEN:
-            self.serverClose()
+            self.sendCloseFrame(code=code)  # `sendClose` refuses the codes below 3000
         elif hasattr(self, "handshake_deferred"):
             self.serverReject()
         self.transport.resumeProducing()  # the answer to the close frame must be read
@@ -165,10 +165,12 @@ class PacedServer(Server):
                 await page.gate.wait()
             await send(event)
 
+        code = 1011
         try:
             await self._application(scope, take, give)
+            code = 1000
         finally:
-            page.application_ended()
+            page.application_ended(code)
 
     def listen(self, listening: socket.socket) -> Any:
         """Begin to serve; returns Twisted's listening port."""
