@@ -43,6 +43,11 @@ class Turns:
         item_id = OWN_ITEM + hashlib.sha256(client_id.encode("utf-8", "replace")).hexdigest()[:24]
         known = self.talk.transcript.items.get(item_id)
         if known is not None:
+            if known.status == UNANSWERED:  # tried again: the upstream has it, so only an answer is asked for
+                known.status = COMPLETED
+                self.talk.out.append(self.talk.transcript.record(known))
+                self.talk.input_ended_ms = now_ms
+                self.talk.out += self.talk.gate.want(now_ms)
             self.talk.show_done(known)
             return
         self.interrupt(now_ms)

@@ -45,12 +45,9 @@ const sidebar = new Sidebar({
 
 const messages = new MessageList({
   list: by("messages"), scroller: by("main"), template: by("message-row"), jump: by("jump"), empty: by("empty"), announcer: by("announcer"),
-  onRetry: ({ row, text, clientId, status }) => {
-    // An unanswered message is stored already: asked again, it is a new one.
-    if (status === "unanswered") {
-      row.querySelector(".retry").hidden = true;
-      return say(text);
-    }
+  onRetry: ({ row, text, clientId }) => {
+    // The same id: one message, however often it is tried. The relay asks again for one that was not answered.
+    row.querySelector(".retry").hidden = true;
     messages.mark(clientId, "sending");
     typed.send(text, clientId);
   },

@@ -50,7 +50,7 @@ def test_states_of_the_panel(person: Callable[..., Person], scheme: str) -> None
     ada.page.locator("[data-act=settings]").click()
     ada.chat.say_in_writing("What can you do?")  # a long answer: it lasts while axe looks
     ada.chat.await_row("assistant", "time")
-    ada.chat.await_state("speaking", within_ms=45_000)
+    ada.chat.await_state("speaking", within_ms=60_000)
     assert_accessible(ada.page, "speaking")
     ada.page.locator("[data-act=interrupt]").click()
     expect(ada.page.locator("#messages [data-status=interrupted]").first).to_be_visible()

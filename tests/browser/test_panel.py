@@ -73,7 +73,7 @@ def test_escape_silences_the_answer_and_the_thread_keeps_what_was_heard(
     caller: Callable[..., Person],
 ) -> None:
     ada = caller()
-    ada.chat.await_state("speaking", within_ms=45_000)
+    ada.chat.await_state("speaking", within_ms=60_000)
     picture(ada.page, "speaking")
     ada.page.keyboard.press("Escape")
     ada.chat.await_state("listening|thinking", within_ms=5_000)
@@ -110,7 +110,7 @@ def test_the_shortcut_starts_and_ends_a_call(person: Callable[..., Person]) -> N
 def test_captions_can_be_hidden_and_the_choice_is_kept(caller: Callable[..., Person]) -> None:
     ada = caller()
     caption = ada.page.locator("[data-part=caption]")
-    expect(caption).to_be_visible(timeout=45_000)
+    expect(caption).to_be_visible(timeout=60_000)
     with ada.page.expect_response("**/api/preferences/"):
         ada.page.locator("[data-act=captions]").click()
     expect(caption).to_be_hidden()
@@ -144,7 +144,7 @@ def test_a_reload_in_the_middle_of_an_answer_can_be_resumed(
 ) -> None:
     settings.REALTIME_RESUME_GRACE_SEC = 30
     ada = caller()
-    ada.chat.await_state("speaking", within_ms=45_000)
+    ada.chat.await_state("speaking", within_ms=60_000)
     ada.page.on("dialog", lambda dialog: dialog.accept())
     ada.page.reload()
     offer = ada.page.locator("[data-part=summary]")
@@ -174,7 +174,7 @@ def test_the_phone_shows_everything_within_its_width(caller: Callable[..., Perso
 def test_reduced_motion_keeps_the_bars_still(caller: Callable[..., Person]) -> None:
     ada = caller(reduced_motion="reduce")
     bars = ada.page.locator("[data-part=visualizer]")
-    ada.chat.await_state("speaking", within_ms=45_000)
+    ada.chat.await_state("speaking", within_ms=60_000)
     pictures = set()
     for _ in range(5):
         pictures.add(bars.evaluate("canvas => canvas.toDataURL()"))
