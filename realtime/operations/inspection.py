@@ -40,4 +40,6 @@ def inspect(session: RealtimeSession, event_name: str = "") -> dict[str, Any]:
         "usage_rows": session.usage.order_by("pk")[:USAGE_SHOWN],
         "browser_says": attached.data if attached else {},
         "length_ms": length_ms,
+        # The row's own counters are written at the end.
+        "answers": session.turns if session.ended_at else len(turns),
     }

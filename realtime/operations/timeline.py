@@ -145,10 +145,9 @@ def draw(length_ms: int, events: Iterable[EventRow], turns: Iterable[TurnRow]) -
 def _draw_answer(turn: TurnRow, span: Any) -> None:
     if turn.response_created_ms is None:
         return
-    first = turn.response_created_ms + (turn.first_delta_ms or 0)
+    start = turn.response_created_ms + (turn.first_delta_ms or 0) + (turn.playout_start_ms or 0)
     if turn.first_delta_ms is not None:
-        span("waiting", ASSISTANT_Y, turn.input_ended_ms or turn.response_created_ms, first, "waiting")
-    start = first + (turn.playout_start_ms or 0)
+        span("waiting", ASSISTANT_Y, turn.input_ended_ms or turn.response_created_ms, start, "waiting")
     heard, generated = turn.heard_ms or 0, turn.generated_ms or 0
     if heard:
         span("heard", ASSISTANT_Y, start, start + heard, "heard")
@@ -156,7 +155,7 @@ def _draw_answer(turn: TurnRow, span: Any) -> None:
         span("unheard", ASSISTANT_Y, start + heard, start + generated, "made, not heard")
 
 
-def waterfalls(turns: Sequence[TurnRow], width_px: float = 420.0) -> list[Waterfall]:
+def waterfalls(turns: Sequence[TurnRow], width_px: float = 300.0) -> list[Waterfall]:
     """A waterfall per turn, all on one scale: the slowest fills the width."""
     slowest = max((turn.response_latency_ms or 0 for turn in turns), default=0)
     scale = width_px / max(1, slowest)

@@ -101,7 +101,7 @@ class TestTimeline:
         for row in waterfalls([turn(**ANSWER), turn(**slow)]):
             assert abs(sum(stage.ms for stage in row.stages) - row.total_ms) <= 20
             last = row.stages[-1]
-            assert last.x + last.width == pytest.approx(420 * row.total_ms / 1_800, abs=1)
+            assert last.x + last.width == pytest.approx(300 * row.total_ms / 1_800, abs=1)
 
     def test_a_turn_that_was_never_heard_has_no_stages(self) -> None:
         assert waterfalls([turn(endpointing_ms=5)])[0].stages == ()

@@ -1,0 +1,119 @@
+"""What an operator does in the admin, in a real browser: look at a call, end one, see the day, run the probe."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from realtime.models import RealtimeSession, SessionEvent, Turn
+from tests.browser.conftest import Person, eventually
+from tests.browser.test_pictures import picture
+
+LIST = "/admin/realtime/realtimesession/"
+WIDE = {"width": 1280, "height": 900}
+
+
+@pytest.fixture
+def operator(person: Callable[..., Person]) -> Person:
+    """A superuser at a desk."""
+    somebody = person("operator", microphone=False, viewport=WIDE)
+    somebody.user.is_staff = somebody.user.is_superuser = True  # type: ignore[attr-defined]
+    somebody.user.save()  # type: ignore[attr-defined]
+    return somebody
+
+
+def a_busy_week(user: object) -> None:
+    """Made-up sessions of seven days, with answers, some trouble, and costs."""
+    now, dice = timezone.now(), random.Random(3)
+    for number in range(120):
+        began = now - timedelta(hours=dice.uniform(1, 160))
+        session = RealtimeSession.objects.create(
+            id=uuid4(),
+            user=user,
+            modality="voice",
+            engine="openai",
+            model="gpt-realtime-2.1",
+            turns=6,
+            interruptions=dice.randint(0, 3),
+            cost_usd=Decimal(dice.randint(5, 60)) / 100,
+            errors=int(number % 15 == 0),
+            end_reason=dice.choice(["person_ended", "person_ended", "idle", "browser_gone"]),
+        )
+        ended = began + timedelta(minutes=dice.uniform(1, 14))
+        RealtimeSession.objects.filter(pk=session.pk).update(started_at=began, ended_at=ended)
+        if session.errors:
+            code = dice.choice(["rate_limit_exceeded", "upstream.lost"])
+            SessionEvent.objects.create(
+                session=session, at_ms=900, name="upstream.error", data={"code": code}
+            )
+        for turn in range(6):
+            latency_ms = int(dice.lognormvariate(6.6, 0.35))
+            row = Turn.objects.create(
+                session=session,
+                response_id=f"r{turn}",
+                status="completed",
+                response_latency_ms=latency_ms,
+            )
+            Turn.objects.filter(pk=row.pk).update(created_at=began)
+
+
+def open_page(operator: Person, path: str) -> None:
+    operator.page.goto(operator.chat.origin + path)
+
+
+@pytest.mark.screenshot
+def test_an_operator_sees_what_happened_in_a_call_and_ends_it(
+    person: Callable[..., Person], operator: Person
+) -> None:
+    ada = person("ada")
+    ada.chat.open()
+    ada.chat.start_voice()
+    ada.chat.await_row("assistant", "fifty-six|56")
+    eventually(lambda: Turn.objects.filter(heard_ms__gt=0).exists(), "the answer was heard and is kept")
+    session = RealtimeSession.objects.get()
+
+    open_page(operator, f"{LIST}{session.pk}/change/")
+    page = operator.page
+    expect(page.locator(".voice-picture .person").first).to_be_visible()
+    expect(page.locator(".voice-picture .heard").first).to_be_visible()
+    expect(page.locator(".voice-waterfall rect").first).to_be_visible()
+    turn = Turn.objects.filter(response_latency_ms__isnull=False).order_by("pk").first()
+    assert turn is not None
+    stages = (turn.endpointing_ms or 0) + (turn.first_delta_ms or 0) + (turn.playout_start_ms or 0)
+    assert abs(stages - turn.response_latency_ms) <= 20  # type: ignore[operator]
+    picture(page, "admin-session")
+
+    open_page(operator, f"{LIST}?state=live")
+    page.locator("input.action-select").check()
+    page.locator("select[name=action]").select_option("end_sessions")
+    page.get_by_role("button", name="Go", exact=True).first.click()
+    expect(page.locator(".messagelist")).to_contain_text("within ten seconds")
+    eventually(
+        lambda: RealtimeSession.objects.filter(end_reason="operator", first_audio_ms__isnull=False).exists(),
+        "the process stored its counters, so it has hung up",
+        within_sec=20,
+    )
+
+
+@pytest.mark.screenshot
+def test_an_operator_sees_the_day_and_runs_the_probe(person: Callable[..., Person], operator: Person) -> None:
+    open_page(operator, "/admin/realtime/proberun/")
+    page = operator.page
+    page.get_by_role("button", name="Run probe").click()
+    expect(page.locator(".messagelist")).to_contain_text("Voice works", timeout=45_000)
+    expect(page.locator(".voice-chart rect")).to_have_count(1)
+    picture(page, "admin-probe")
+
+    a_busy_week(operator.user)
+    open_page(operator, f"{LIST}dashboard/")
+    page.get_by_role("link", name="Last week").click()
+    expect(page.locator(".voice-periods [aria-current]")).to_have_text("Last week")
+    expect(page.locator(".voice-chart").first.locator("rect")).to_have_count(8)
+    picture(page, "admin-dashboard")
