@@ -1,6 +1,6 @@
 # The commands of this project. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
 # Variables: PORT (8000), PYTHON (the interpreter for .venv), CHROMIUM_BIN (the browser for the tests).
-.PHONY: help run test test-python test-js test-browser check check-format check-lint check-types check-django format lock screenshots install install-dev clean
+.PHONY: help run test test-python test-js test-browser mutants check check-format check-lint check-types check-django format lock screenshots install install-dev clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 python := .venv/bin/python
@@ -11,6 +11,7 @@ manage := DEBUG=true PYTHON_DOTENV_DISABLED=1 $(python) manage.py
 help:
 	@echo "make run            start the site on http://127.0.0.1:8000/ (make run PORT=8001 for another port)"
 	@echo "make test           run every test: Python, JavaScript, browser"
+	@echo "make mutants        switch off one control after another; the tests must notice (takes half an hour)"
 	@echo "make check          format, lint, types, Django's checks, migrations"
 	@echo "make format         put the code into its format"
 	@echo "make screenshots    refresh the pictures of the README from a test run"
@@ -37,6 +38,9 @@ test-js: install-dev
 
 test-browser: install-dev
 	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser --timeout=300 --output test-results --screenshot only-on-failure
+
+mutants: install-dev
+	$(python) scripts/mutants.py
 
 check: check-format check-lint check-types check-django
 

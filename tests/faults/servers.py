@@ -1,48 +1,32 @@
-"""The servers that the suite can put before the relay, each as a context manager that gives its port. No faults.
+"""The web servers that the suite can put before the relay, each as a context manager that gives its port. No faults.
 
-A test never names one: the `server` fixture goes through this table.
+A test never names one: the `server` fixture goes through this table. The site's daphne is not in it: Twisted's reactor
+keeps the event loop on which it was made, while every test here has a loop of its own.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
-import uvicorn
-
-from tests.realtime.page import eventually
-
 
 @contextlib.asynccontextmanager
 async def serve_uvicorn() -> AsyncIterator[int]:
-    """uvicorn on this loop, with the options of production that matter for a socket."""
+    """The site's own uvicorn, on the test's loop."""
+    from realtime.serve_uvicorn import UvicornServer
     from voiceproject.asgi import application
 
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application,
-            log_level="warning",
-            log_config=None,
-            lifespan="off",
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-            ws_max_size=65_536,
-            timeout_graceful_shutdown=2,
-        )
-    )
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    serving = asyncio.create_task(server.serve(sockets=[listening]), name="uvicorn")
-    await eventually(lambda: server.started)
+    port = listening.getsockname()[1]
+    server = UvicornServer(application)
+    await server.start(listening)
     try:
-        yield listening.getsockname()[1]
+        yield port
     finally:
-        server.should_exit = True
-        await serving
-        listening.close()
+        server.stop_accepting()
+        await server.close(2)
 
 
 SERVERS: dict[str, Callable[[], AbstractAsyncContextManager[int]]] = {"uvicorn": serve_uvicorn}

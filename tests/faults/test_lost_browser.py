@@ -177,8 +177,8 @@ async def test_five_short_cuts_lose_no_word_and_open_no_second_upstream(stage: S
             s.wifi.heal()
             ready = await s.resume(ada, page)
             assert ready["resumed"] is True
-        ended = await page.until("audio.end")
-        assert len(page.audio[ended["item_id"]]) == TALK[0]["audio_ms"] * 48
+        ended = page.of("audio.end") or [await page.until("audio.end")]  # it may have come between two cuts
+        assert len(page.audio[ended[0]["item_id"]]) == TALK[0]["audio_ms"] * 48
         await ask(page)
         assert len(s.upstream.connections) == 1
         assert (await row(s, page)).ended_at is None

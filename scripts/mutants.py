@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""Switches off one control after another, on a copy of the tree, and runs the tests that must notice.
+
+    python scripts/mutants.py                 all of them
+    python scripts/mutants.py --only breaker  those whose name or file contains the word
+    python scripts/mutants.py --list
+
+The tree itself is never changed. Ends with 1 when a mutant survives, or when its text is no longer in the code:
+a list that is out of date proves nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT_S = 300  # of one run; a mutant that hangs its test is noticed too
+NOT_COPIED = shutil.ignore_patterns(
+    ".git", ".venv", "var", "node_modules", "test-results", "__pycache__", ".*_cache", ".hypothesis"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A control, where it is, what stands there without it, and the tests (pytest's own words) that must fail then."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+FAULTS = "tests/faults/"
+MUTANTS = [
+    Mutant(
+        "a token is bound to its origin",
+        "realtime/services.py",
+        "if token.origin != origin:",
+        "if False:",
+        "tests/realtime/test_tokens.py tests/realtime/test_mint.py",
+    ),
+    Mutant(
+        "a token expires",
+        "realtime/tokens.py",
+        "if now_s >= token.exp:",
+        "if False:",
+        f"{FAULTS}test_surroundings.py -k expires_before",
+    ),
+    Mutant(
+        "a token is not from the future",
+        "realtime/tokens.py",
+        "if token.iat > now_s + MAX_SKEW_S:",
+        "if False:",
+        f"{FAULTS}test_surroundings.py -k future",
+    ),
+    Mutant(
+        "certificates are verified",
+        "realtime/upstream.py",
+        "        proxy=None,\n",
+        "        proxy=None,\n"
+        '        ssl=ssl._create_unverified_context() if config.upstream_url.startswith("wss") else None,\n',
+        f"{FAULTS}test_unreachable.py -k does_not_hold",
+    ),
+    Mutant(
+        "no redirect is followed",
+        "realtime/upstream.py",
+        "        return exc\n",
+        "        return super().process_redirect(exc)\n",
+        f"{FAULTS}test_refusals.py -k redirect",
+    ),
+    Mutant(
+        "the breaker opens",
+        "realtime/breaker.py",
+        "        self.error = error\n",
+        "        self.error = None\n",
+        f"{FAULTS}test_refusals.py -k refused_key",
+    ),
+    Mutant(
+        "the breaker closes again",
+        "realtime/breaker.py",
+        "        if now_s >= self.next_probe_s:",
+        "        if False:",
+        f"{FAULTS}test_refusals.py -k left_alone",
+    ),
+    Mutant(
+        "Retry-After is waited for",
+        "realtime/session.py",
+        "return int(wait_s * 1000)",
+        "return 0",
+        f"{FAULTS}test_refusals.py -k after_the_time",
+    ),
+    Mutant(
+        "a refusal that is final is not tried again",
+        "realtime/session.py",
+        "        if not error.retryable:\n            return None\n",
+        "",
+        f"{FAULTS}test_refusals.py -k unknown_model",
+    ),
+    Mutant(
+        "the first connection has a deadline",
+        "realtime/session.py",
+        '            self._arm("connect", self.config.connect_deadline_ms)\n',
+        "",
+        f"{FAULTS}test_unreachable.py -k says_nothing",
+    ),
+    Mutant(
+        "the configuration has a deadline",
+        "realtime/session.py",
+        'elif name == "configure":',
+        'elif name == "never":',
+        f"{FAULTS}test_unreachable.py -k never_takes",
+    ),
+    Mutant(
+        "the upstream is pinged",
+        "realtime/upstream.py",
+        "ping_interval=PING_INTERVAL_S,",
+        "ping_interval=None,",
+        f"{FAULTS}test_lost_upstream.py -k pings",
+    ),
+    Mutant(
+        "an answer that stops coming is noticed",
+        "realtime/session.py",
+        'elif name == "stuck":',
+        'elif name == "never":',
+        f"{FAULTS}test_lost_upstream.py -k stops_coming",
+    ),
+    Mutant(
+        "the next upstream is told what was said",
+        "realtime/session.py",
+        "return [update, *up.seeds(history,",
+        "return [update, *up.seeds((),",
+        f"{FAULTS}test_lost_upstream.py -k between_two_events",
+    ),
+    Mutant(
+        "an old upstream is replaced in time",
+        "realtime/session.py",
+        'elif name == "rotate":',
+        'elif name == "never":',
+        f"{FAULTS}test_lost_upstream.py -k old_connection",
+    ),
+    Mutant(
+        "many malformed events end the session",
+        "realtime/session.py",
+        "if len(self.malformed) > MAX_MALFORMED:",
+        "if False:",
+        f"{FAULTS}test_odd_events.py -k too_many",
+    ),
+    Mutant(
+        "a message of the upstream has a largest size",
+        "realtime/upstream.py",
+        "max_size=MAX_MESSAGE_BYTES,",
+        "max_size=None,",
+        f"{FAULTS}test_odd_events.py -k larger",
+    ),
+    Mutant(
+        "an answer counts once",
+        "realtime/answers.py",
+        'if marks and marks.status != "in_progress":',
+        "if False:",
+        f"{FAULTS}test_odd_events.py -k twice",
+    ),
+    Mutant(
+        "speech that waits is bounded",
+        "realtime/playout.py",
+        "if self.held_bytes + len(pcm) > self.cap_bytes:",
+        "if False:",
+        f"{FAULTS}test_odd_events.py -k ten_minutes",
+    ),
+    Mutant(
+        "speech is sent a few seconds ahead at most",
+        "realtime/playout.py",
+        "while room > 0 and item.sent < item.produced:",
+        "while item.sent < item.produced:",
+        f"{FAULTS}test_lost_browser.py -k plays_nothing",
+    ),
+    Mutant(
+        "a page that fell silent is let go",
+        "realtime/session.py",
+        'elif name == "heartbeat":',
+        'elif name == "never":',
+        f"{FAULTS}test_lost_browser.py -k fell_silent",
+    ),
+    Mutant(
+        "a page that does not read is let go",
+        "realtime/session.py",
+        'elif name == "stall":',
+        'elif name == "never":',
+        f"{FAULTS}test_lost_browser.py -k never_reads",
+    ),
+    Mutant(
+        "an abandoned talk ends with the grace",
+        "realtime/session.py",
+        'elif name == "grace":',
+        'elif name == "never":',
+        f"{FAULTS}test_lost_browser.py -k 'mid_utterance and rst'",
+    ),
+    Mutant(
+        "the newer connection supersedes the older",
+        "realtime/relay.py",
+        "self.link.close(4409)",
+        "pass",
+        f"{FAULTS}test_lost_browser.py -k superseded",
+    ),
+    Mutant(
+        "one live session for each conversation",
+        "realtime/switchboard.py",
+        'other.end("superseded")',
+        "pass",
+        f"{FAULTS}test_rights.py -k two_tabs",
+    ),
+    Mutant(
+        "the rights of a live session are looked at",
+        "realtime/services.py",
+        "elif not row.user.is_active or auth_fingerprint(row.user) != row.auth_hash:",
+        "elif False:",
+        f"{FAULTS}test_rights.py -k 'mid_sentence and deactivate'",
+    ),
+    Mutant(
+        "a deleted conversation ends its call for good",
+        "realtime/session.py",
+        '    "conversation_deleted": 4403,\n',
+        "",
+        f"{FAULTS}test_rights.py -k delete_conversation",
+    ),
+    Mutant(
+        "leases are renewed before any is taken for lost",
+        "realtime/switchboard.py",
+        "        await self._renew()  # a clock that was put forward",
+        "        # a clock that was put forward",
+        f"{FAULTS}test_surroundings.py -k 'clock_that_jumps and 600'",
+    ),
+    Mutant(
+        "what the database refused is written again",
+        "realtime/journal.py",
+        """            self._waiting.extendleft(reversed(batch))
+            logger.warning("the database refused""",
+        """            logger.warning("the database refused""",
+        f"{FAULTS}test_database.py -k stays_locked",
+    ),
+    Mutant(
+        "the key is in no log line",
+        "realtime/relay.py",
+        'logger.info("session %s ended: %s", self.session_id, reason)',
+        'logger.info("session %s ended: %s %s", self.session_id, reason, self.session.config.api_key[:])',
+        f"{FAULTS}test_refusals.py -k unknown_model",
+    ),
+    Mutant(
+        "the instructions are told to no page",
+        "realtime/session.py",
+        '"offline": self.config.is_local,',
+        '"offline": self.config.is_local, "instructions": self.config.instructions,',
+        f"{FAULTS}test_refusals.py -k unknown_model",
+    ),
+]
+
+
+def main() -> int:
+    """Run the wanted mutants; 0 when every one was noticed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--only", default="", help="a word of the name or the file")
+    parser.add_argument("--list", action="store_true", help="name them and stop")
+    wish = parser.parse_args()
+    wanted = [mutant for mutant in MUTANTS if wish.only in f"{mutant.name} {mutant.file}"]
+    if wish.list:
+        for mutant in wanted:
+            print(f"{mutant.file:28} {mutant.name}")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Path(folder) / "tree"
+        shutil.copytree(ROOT, copy, ignore=NOT_COPIED)
+        bad = [mutant.name for mutant in wanted if not noticed(mutant, copy)]
+    print(f"{len(wanted) - len(bad)} of {len(wanted)} mutants were noticed")
+    return 1 if bad or not wanted else 0
+
+
+def noticed(mutant: Mutant, copy: Path) -> bool:
+    """Whether the tests pass with the control and fail without it."""
+    file = copy / mutant.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        print(f"OUT OF DATE  {mutant.name}: {mutant.file} holds its text {text.count(mutant.old)} times")
+        return False
+    began_s = time.monotonic()
+    if not passes(mutant.tests, copy):
+        print(f"RED BEFORE   {mutant.name}: {mutant.tests} fails without the mutant")
+        return False
+    file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    try:
+        survived = passes(mutant.tests, copy)
+    finally:
+        file.write_text(text, encoding="utf-8")
+    print(
+        f"{'SURVIVED' if survived else 'noticed':12} {mutant.name} ({time.monotonic() - began_s:.0f} s)",
+        flush=True,
+    )
+    return not survived
+
+
+def passes(tests: str, copy: Path) -> bool:
+    """Run pytest in the copy. Raises SystemExit when it ran no test at all: a name that is gone proves nothing."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *shlex.split(tests)]
+    try:
+        run = subprocess.run(
+            command,
+            cwd=copy,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    if run.returncode not in (0, 1):
+        raise SystemExit(f"pytest could not run {tests} (exit {run.returncode})")
+    return run.returncode == 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

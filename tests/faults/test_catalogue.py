@@ -1,0 +1,35 @@
+"""The table of `docs/reliability.md`: one row for each fault, in order, and each test that it names is one of ours."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = re.findall(
+    r"^\| (F\d+) \| (.+) \| (.+) \| (.+) \| (.+) \|$",
+    (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+SHOWN_HERE = {f"F{number}" for number in (*range(1, 23), 27, *range(31, 38))}
+
+
+def names_in(folder: Path) -> set[str]:
+    return {
+        name
+        for path in folder.rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+
+def test_the_catalogue_has_a_row_for_each_fault_in_order() -> None:
+    assert [row[0] for row in ROWS] == [f"F{number}" for number in range(1, 42)]
+
+
+def test_a_row_names_a_test_or_says_that_there_is_none() -> None:
+    here, anywhere = names_in(Path(__file__).parent), names_in(ROOT / "tests")
+    for fault, _name, _happens, _bound, named in ROWS:
+        if fault in SHOWN_HERE:
+            assert named.strip("`") in here, fault
+        else:
+            assert named == "-" or named.strip("`") in anywhere, fault
