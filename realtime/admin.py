@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from realtime import ledger, services
-from realtime.models import RealtimeSession, SessionEvent, Turn, UsageRecord
+from realtime.models import Budget, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.inspection import inspect
 
 # Past this, people begin to feel that the answer is late.
@@ -275,3 +275,11 @@ class UsageRecordAdmin(HistoryAdmin):
 
 # Prices, probe runs and the dashboard register themselves; they build on the classes above.
 from realtime.operations import admin as _operations  # noqa: E402, F401
+
+
+@admin.register(Budget)
+class BudgetAdmin(admin.ModelAdmin):
+    list_display = ("scope", "user", "period", "minutes", "usd")
+    list_filter = ("scope", "period")
+    list_select_related = ("user",)
+    autocomplete_fields = ("user",)

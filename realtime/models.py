@@ -219,3 +219,44 @@ class ProbeRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.started_at:%Y-%m-%d %H:%M} {self.fault or 'ok'}"
+
+
+class Budget(models.Model):
+    """How much may be used in a period. What is used is counted from the sessions themselves (see `budgets.py`)."""
+
+    class Scope(models.TextChoices):
+        EACH = "each", _("each person")
+        ONE = "one", _("one person, instead of what each has")
+        SITE = "site", _("the whole site")
+
+    class Period(models.TextChoices):
+        DAY = "day", _("day")
+        MONTH = "month", _("month")
+
+    scope = models.CharField(max_length=8, choices=Scope.choices)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="budgets"
+    )
+    period = models.CharField(max_length=8, choices=Period.choices)
+    minutes = models.PositiveIntegerField(null=True, blank=True)  # of voice sessions; null: no limit
+    usd = models.DecimalField(max_digits=10, decimal_places=2, null=True, blank=True)  # null: no limit
+
+    class Meta:
+        verbose_name = _("budget")
+        verbose_name_plural = _("budgets")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scope", "period"],
+                condition=models.Q(user=None),
+                name="one_general_budget_per_period",
+            ),
+            models.UniqueConstraint(fields=["user", "period"], name="one_own_budget_per_period"),
+            models.CheckConstraint(
+                condition=models.Q(scope="one", user__isnull=False)
+                | (~models.Q(scope="one") & models.Q(user__isnull=True)),
+                name="a_budget_of_one_names_the_person",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope}/{self.period}"

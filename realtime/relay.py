@@ -142,6 +142,10 @@ class Relay:
         """End from outside."""
         self.perform(self.session.end(reason, self.now_ms()))
 
+    def budget(self, percent: int) -> None:
+        """So much of a budget is used."""
+        self.perform(self.session.budget(percent, self.now_ms()))
+
     def drain(self) -> None:
         """The process is going down."""
         self.perform(self.session.drain(self.now_ms()))

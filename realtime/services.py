@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, Message, Preferences
-from realtime import access, ledger, metrics, tokens, tools
+from realtime import access, budgets, ledger, metrics, tokens, tools
 from realtime.conf import RelayConfig, Seed, relay_config
 from realtime.effects import RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
 from realtime.exceptions import Refused
@@ -88,6 +88,7 @@ def mint(
     else:
         conversation = _conversation_for(user, conversation_id, resume_session_id)
         _check_limits(user, conversation, modality)
+        budgets.refuse_if_spent(user, modality=modality, engine=relay_config(settings).engine)
         session_id = uuid4()
     assert conversation is not None
     now = int(time.time())
@@ -228,6 +229,7 @@ def redeem(
             history = history_seeds(conversation)
             first_position = conversations.begin_stretch(conversation=conversation)
             config = config_for(user, token.modality, history=history, first_position=first_position)
+            budgets.refuse_if_spent(user, modality=token.modality, engine=config.engine, lock=True)
             RealtimeSession.objects.create(
                 id=token.session_uuid,
                 user=user,

@@ -47,6 +47,8 @@ from realtime.turns import OWN_ITEM, Turns
 IDLE_WARNING_MS = 30_000
 LIMIT_WARNING_MS = 60_000
 MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
+BUDGET_WARNING, BUDGET_WRAP_UP = 80, 95  # percent used
+WRAP_UP = "The time for this call is nearly over. In your next answer, wrap up and say goodbye kindly."
 MAX_IGNORED_TYPES = 100  # counted by name; an upstream that invents more of them fills no memory
 MALFORMED_WINDOW_MS = 10_000
 ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
@@ -68,6 +70,7 @@ END_CODES = {
     "person_ended": 1000,
     "idle": 4408,
     "time_limit": 4440,
+    "budget": 4429,
     "superseded": 4409,
     "revoked": 4403,
     "operator": 4403,
@@ -112,6 +115,7 @@ class Session:
         self.malformed: deque[int] = deque()
         self.ignored: Counter[str] = Counter()
         self.shown_state = ""
+        self.budget_told = 0
         self.draining = False
         self.end_reason = ""
 
@@ -549,6 +553,29 @@ class Session:
         """End from outside: superseded, revoked, draining, internal."""
         self.now_ms = now_ms
         self._end(reason)
+        return self._flush()
+
+    def budget(self, percent: int, now_ms: int) -> list[Effect]:
+        """So much of a budget is used: warn once, ask the assistant once to wrap up, end."""
+        self.now_ms = now_ms
+        if self.phase == ENDED or percent < BUDGET_WARNING:
+            return []
+        if percent >= 100:
+            text = "The budget for calls is used up for now. Your conversation is safe."
+            self._send(
+                message("error", code="limit.budget", message=text, retryable=False, retry_after=None),
+                overtakes=True,
+            )
+            self._end("budget")
+            return self._flush()
+        if self.budget_told < BUDGET_WARNING:
+            self._warn("budget.near", "Most of the budget for calls is used.")
+        if percent >= BUDGET_WRAP_UP and self.budget_told < BUDGET_WRAP_UP and self.phase == READY:
+            item = up.create_text_item("system", WRAP_UP, f"{OWN_ITEM}wrap_up")
+            self.out.append(SendUpstream(item))
+            self._event("budget.wrap_up")
+            self.budget_told = BUDGET_WRAP_UP
+        self.budget_told = max(self.budget_told, BUDGET_WARNING)
         return self._flush()
 
     def drain(self, now_ms: int) -> list[Effect]:

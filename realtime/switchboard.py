@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from channels.db import database_sync_to_async
 from django.conf import settings
 
-from realtime import services
+from realtime import budgets, services
 from realtime.breaker import Breaker
 from realtime.exceptions import Refused
 from realtime.journal import Journal
@@ -122,6 +122,10 @@ class Switchboard:
         for session_id, reason in ends.items():
             if relay := self.relays.get(session_id):
                 relay.end(reason)
+        used = await database_sync_to_async(budgets.used_percent)(list(self.relays))
+        for session_id, percent in used.items():
+            if relay := self.relays.get(session_id):
+                relay.budget(percent)
 
     def check_rights(self) -> None:
         """Somebody's rights changed: look now, not at the next renewal. On the loop's own thread; never waits."""

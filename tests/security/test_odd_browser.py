@@ -130,7 +130,7 @@ def test_the_list_of_the_upstream_s_events_is_that_of_the_provider() -> None:
     names = {
         name
         for member in members
-        for name in re.findall(r"'([a-z_.]+)'", str(member.__annotations__["type"]))
+        for name in re.findall(r"Literal\[['\"]([a-z_.]+)['\"]", str(member.__annotations__["type"]))
     }
     assert names == set(UPSTREAM_TYPES)
 
