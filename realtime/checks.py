@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -13,7 +14,7 @@ VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse",
 
 
 @register()
-def check_base_url(app_configs, **kwargs) -> list[CheckMessage]:
+def check_base_url(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The upstream's address: encrypted unless it is this machine, and nothing hidden in it."""
     try:
         parts = urlsplit(settings.REALTIME_BASE_URL)
@@ -42,7 +43,7 @@ def check_base_url(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register()
-def check_key(app_configs, **kwargs) -> list[CheckMessage]:
+def check_key(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A remote upstream needs a key."""
     host = urlsplit(settings.REALTIME_BASE_URL).hostname
     if not settings.REALTIME_ENABLED or settings.OPENAI_API_KEY or host in LOOPBACK_HOSTS:
@@ -56,7 +57,7 @@ def check_key(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register()
-def check_names(app_configs, **kwargs) -> list[CheckMessage]:
+def check_names(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Model and voice names."""
     found: list[CheckMessage] = []
     if settings.REALTIME_VOICE not in VOICES:
@@ -67,7 +68,7 @@ def check_names(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register()
-def check_origins(app_configs, **kwargs) -> list[CheckMessage]:
+def check_origins(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Origins are exact: scheme, host and port, nothing after them."""
     wrong = []
     for origin in settings.ALLOWED_ORIGINS:

@@ -108,7 +108,9 @@ class UpstreamUntrusted(UpstreamError):
     """Its certificate is unknown, expired or for another host. There is no way around it, and no second try."""
 
     code, retryable = "upstream.untrusted", False
-    sentence = "Voice is not available right now: the service could not prove who it is. The administrator can fix this."
+    sentence = (
+        "Voice is not available right now: the service could not prove who it is. Ask the administrator."
+    )
 
 
 class UpstreamTimeout(UpstreamError):

@@ -361,7 +361,9 @@ class Session:
         handler = self.UPSTREAM.get(event["type"])
         if handler is None:
             name = event["type"][:60]
-            self.ignored[name if name in self.ignored or len(self.ignored) < MAX_IGNORED_TYPES else "other"] += 1
+            self.ignored[
+                name if name in self.ignored or len(self.ignored) < MAX_IGNORED_TYPES else "other"
+            ] += 1
             return []
         if not self.upstream_budget.take(1, now_ms):
             self._event("upstream.too_fast")
@@ -729,7 +731,7 @@ class Session:
     def _warn(self, code: str, text: str, **more: Any) -> None:
         self._send(message("warning", code=code, message=text, **more), overtakes=True)
 
-    def _event(self, name: str, **data: Any) -> None:
+    def _event(self, name: str, /, **data: Any) -> None:
         self.out.append(RecordEvent(self.now_ms, name, data))
 
     def _flush(self) -> list[Effect]:

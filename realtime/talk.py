@@ -41,7 +41,7 @@ class Talk:
         self.first_audio_ms: int | None = None
         self.fatal_code: str | None = None  # an answer failed in a way that no retry can mend
 
-    def note(self, name: str, at_ms: int, **data: Any) -> None:
+    def note(self, name: str, at_ms: int, /, **data: Any) -> None:
         """Keep that something happened, by name and numbers."""
         self.out.append(RecordEvent(at_ms, name, data))
 

@@ -1,5 +1,7 @@
 """System checks of the site's own settings, `voiceproject.E001` and on. The relay's are in `realtime/checks.py`."""
 
+from typing import Any
+
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register, run_checks
 
@@ -10,13 +12,13 @@ OWN_MACHINE = {"127.0.0.1", "localhost", "[::1]", "testserver"}
 
 
 @register()
-def check_environment(app_configs, **kwargs) -> list[CheckMessage]:
+def check_environment(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Every variable that could not be read, each by name."""
     return [Error(sentence, id="voiceproject.E001") for sentence in env.problems]
 
 
 @register()
-def check_secret_key(app_configs, **kwargs) -> list[CheckMessage]:
+def check_secret_key(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A production site needs a key of its own."""
     if settings.DEBUG:
         return []
@@ -39,7 +41,7 @@ def check_secret_key(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register()
-def check_debug(app_configs, **kwargs) -> list[CheckMessage]:
+def check_debug(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Development pages show settings and code: not where another machine can ask for them."""
     if not settings.DEBUG or set(settings.ALLOWED_HOSTS) <= OWN_MACHINE:
         return []
@@ -52,7 +54,7 @@ def check_debug(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register()
-def check_allowed_hosts(app_configs, **kwargs) -> list[CheckMessage]:
+def check_allowed_hosts(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Without hosts every request would be refused."""
     if "*" in settings.ALLOWED_HOSTS:
         return [Error("ALLOWED_HOSTS must name hosts; * lets anybody choose one.", id="voiceproject.E006")]

@@ -5,6 +5,7 @@ name every wrong variable at once (`voiceproject.E001`) instead of stopping at t
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
@@ -50,7 +51,9 @@ def env_float(name: str, default: float, *, low: float | None = None, high: floa
     return float(_number(name, default, low, high, float, "a number"))
 
 
-def _number(name, default, low, high, kind, words):  # type: ignore[no-untyped-def]
+def _number(
+    name: str, default: float, low: float | None, high: float | None, kind: Callable[[str], float], words: str
+) -> float:
     text = os.environ.get(name)
     if text is None or not text.strip():
         return default

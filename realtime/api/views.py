@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from rest_framework.authentication import SessionAuthentication
@@ -84,7 +84,7 @@ class RealtimeSessionView(APIView):
             raise Refused(403, "origin.refused", "This page may not open a voice connection.")
         return origin
 
-    def throttled(self, request: Request, wait: float | None) -> None:
+    def throttled(self, request: Request, wait: float | None) -> NoReturn:
         """Too many mints."""
         raise_after = None if wait is None else float(int(wait) + 1)
         raise TooManyMints(raise_after)

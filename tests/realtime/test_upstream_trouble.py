@@ -92,7 +92,9 @@ async def test_an_answer_that_fails_without_an_error_event_is_told(make_site: An
         assert (await page.until("error"))["code"] == "upstream.rate_limited"
         own = page.of("transcript.done")[0]
         await page.until("message.saved", item_id=own["item_id"], status="unanswered")
-        await page.say("input.text", text="Hello?", client_id="c1")  # tried again: one message, asked for once more
+        await page.say(
+            "input.text", text="Hello?", client_id="c1"
+        )  # tried again: one message, asked for once more
         await page.until("transcript.done", item_id=own["item_id"], status="completed")
         await page.until("error")
     kinds = [event["type"] for event in site.upstream.connections[0].received]
