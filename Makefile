@@ -1,6 +1,6 @@
 # The commands of this project. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
 # Variables: PORT (8000), PYTHON (the interpreter for .venv), CHROMIUM_BIN (the browser for the tests).
-.PHONY: help run test test-python test-js test-browser mutants check check-format check-lint check-types check-django format lock screenshots install install-dev clean
+.PHONY: help run test test-python test-js test-browser mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 python := .venv/bin/python
@@ -42,7 +42,7 @@ test-browser: install-dev
 mutants: install-dev
 	$(python) scripts/mutants.py
 
-check: check-format check-lint check-types check-django
+check: check-format check-lint check-types check-django check-secrets check-audit
 
 check-format: install-dev
 	.venv/bin/ruff format --check .
@@ -56,6 +56,19 @@ check-types: install-dev
 check-django: install-dev
 	$(manage) check --fail-level WARNING
 	$(manage) makemigrations --check --dry-run
+
+check-secrets: install-dev
+	$(python) scripts/find_secrets.py
+
+# Says so, and goes on, where the package index cannot be reached; `make audit` fails there.
+check-audit: install-dev
+	$(python) scripts/audit.py
+
+audit: install-dev
+	$(python) scripts/audit.py --strict
+
+licences: install-dev
+	$(python) scripts/licences.py
 
 format: install-dev
 	.venv/bin/ruff format .

@@ -85,7 +85,8 @@ def test_an_answer_that_is_far_too_long_is_cut_and_the_session_goes_on() -> None
 # ---- nonsense ------------------------------------------------------------------------------------------------
 
 VALUES: list[Any] = [
-    None, True, False, 0, -1, 1, 2**31, 2**63, 1e308, 0.5, "", "x", "r", "i", "\x00", "\ud800", "💥" * 50, "A" * 300_000,
+    None, True, False, 0, -1, 1, 2**31, 2**63, 1e308, 0.5, "", "x", "r", "i", "\x00", "\ud800", "💥" * 50,
+    "A" * 300_000,
     HIDDEN, SECOND, "====", [], {}, [[]], {"id": "r"}, {"id": None}, {"type": "message", "id": "i"},
     {"type": "function_call", "name": "x", "call_id": "c", "arguments": "{", "status": "completed"},
     {"error": {"code": HIDDEN}}, {"type": "server_error", "message": HIDDEN, "code": HIDDEN, "event_id": "ask_1"},

@@ -1,0 +1,55 @@
+"""Writes docs/licences.md: the licence of every package that the site runs with, as the package itself states it."""
+
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "licences.md"
+HEAD = """# Licences
+
+The project itself is under the MIT licence. These are the packages that it runs with (`requirements/run.lock`), each
+with the licence that the package states. `make licences` writes this page; a test holds its list to the lock file.
+[The decision on dependencies](decisions/0001-dependencies.md) has the licences of model weights.
+
+| package | licence |
+|---|---|
+"""
+SHORT = 60
+
+
+def packages() -> list[str]:
+    """The names in the lock file."""
+    text = (ROOT / "requirements" / "run.lock").read_text(encoding="utf-8")
+    return re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE)
+
+
+def licence(name: str) -> str:
+    """What the installed package says of itself."""
+    try:
+        facts = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        return "not installed on this platform"
+    if expression := facts.get("License-Expression"):
+        return str(expression)
+    classifiers = [
+        line.rpartition(" :: ")[2]
+        for line in facts.get_all("Classifier") or []
+        if line.startswith("License ::")
+    ]
+    text = (facts.get("License") or "").strip()
+    if classifiers:
+        return ", ".join(classifiers)
+    return text if 0 < len(text) <= SHORT else "stated in the package's LICENSE file"
+
+
+def main() -> int:
+    """Write the page."""
+    rows = [f"| {name} | {licence(name)} |" for name in packages()]
+    PAGE.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
