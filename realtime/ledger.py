@@ -106,8 +106,8 @@ def differences(rows: QuerySet[UsageRecord]) -> Iterator[tuple[UsageRecord, Deci
             now: Decimal | None = Decimal(0)
         else:
             valid = cards.get((engine, row.model), [])
-            card = next((card for card in valid if card.valid_from <= row.created_at), None)
-            now = cost_usd(row, rate_of(card))
+            then = next((card for card in valid if card.valid_from <= row.created_at), None)
+            now = cost_usd(row, rate_of(then))
         if now != row.usd:
             yield row, now
 
@@ -116,7 +116,7 @@ def totals(rows: QuerySet[UsageRecord], by: str) -> list[dict[str, Any]]:
     """Sums by "user", "model" or "day": name, rows, tokens, usd, and how many rows have no known price."""
     keys = {"user": F("session__user__username"), "model": F("model"), "day": TruncDate("created_at")}
     zero = Value(Decimal(0), output_field=DecimalField(max_digits=18, decimal_places=8))
-    return list(
+    sums: Iterable[Any] = (
         rows.annotate(name=keys[by])
         .values("name")
         .annotate(
@@ -127,6 +127,7 @@ def totals(rows: QuerySet[UsageRecord], by: str) -> list[dict[str, Any]]:
         )
         .order_by("name")
     )
+    return list(sums)
 
 
 def export(rows: QuerySet[UsageRecord], kind: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -16,11 +17,13 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from realtime import services
+from realtime.conf import RelayConfig
 from realtime.effects import RecordEvent, RecordTurn
 from realtime.journal import Entry
 from realtime.models import ProbeRun, RateCard, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.dashboard import dashboard, peak_concurrency
 from realtime.operations.timeline import LABEL_PX, MOST_PX, draw, waterfalls
+from realtime.session import Session
 
 LIST = "/admin/realtime/realtimesession/"
 
@@ -105,6 +108,25 @@ class TestTimeline:
 
     def test_a_turn_that_was_never_heard_has_no_stages(self) -> None:
         assert waterfalls([turn(endpointing_ms=5)])[0].stages == ()
+
+
+class TestNoted:
+    def test_a_function_call_is_an_event_with_the_functions_name_and_without_its_arguments(self) -> None:
+        relay_config = RelayConfig(
+            upstream_url="ws://127.0.0.1:1/v1/realtime", model="m", voice="marin", instructions="x"
+        )
+        session = Session(relay_config, random.Random(1))
+        session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 5)
+        call = {
+            "type": "function_call",
+            "name": "clock",
+            "call_id": "c",
+            "arguments": "{}",
+            "status": "completed",
+        }
+        done = {"type": "response.output_item.done", "response_id": "r", "item": call}
+        events = [effect for effect in session.upstream_event(done, 9) if isinstance(effect, RecordEvent)]
+        assert events == [RecordEvent(9, "tool.called", {"name": "clock"})]
 
 
 @pytest.mark.django_db
@@ -250,7 +272,7 @@ class TestDashboard:
     ) -> None:
         for _ in range(30):
             a_session(ada)
-        with django_assert_max_num_queries(9):
+        with django_assert_max_num_queries(9 + 32):  # and one for each hour or day
             answer = operators.get(f"{LIST}dashboard/", {"period": period})
         assert answer.status_code == 200
         assert "Most at once" in answer.content.decode()
