@@ -13,11 +13,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet, Sum
+from django.db.models import DurationField, ExpressionWrapper, F, Q, Sum
 from django.utils import timezone
 
 from realtime.exceptions import Refused
-from realtime.models import Budget, RealtimeSession
+from realtime.models import Budget, RealtimeSession, RealtimeSessionQuerySet
 from realtime.usage import FREE_ENGINE
 
 RESERVED_S = 60  # longer than two looks at the open sessions, which come every 10 s
@@ -92,8 +92,8 @@ def _since(budget: Budget, now: datetime) -> datetime:
     return today if budget.period == Budget.Period.DAY else today.replace(day=1)
 
 
-def _sessions(budget: Budget, user_id: int, now: datetime) -> QuerySet[RealtimeSession]:
-    sessions = RealtimeSession.objects.filter(started_at__gte=_since(budget, now))
+def _sessions(budget: Budget, user_id: int, now: datetime) -> RealtimeSessionQuerySet:
+    sessions: RealtimeSessionQuerySet = RealtimeSession.objects.filter(started_at__gte=_since(budget, now))
     return sessions if budget.scope == Budget.Scope.SITE else sessions.filter(user_id=user_id)
 
 

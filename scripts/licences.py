@@ -28,7 +28,7 @@ def packages() -> list[str]:
 def licence(name: str) -> str:
     """What the installed package says of itself."""
     try:
-        facts = metadata.metadata(name)
+        facts = metadata.distribution(name).metadata.json
     except metadata.PackageNotFoundError:
         return "not installed on this platform"
     if expression := facts.get("License-Expression"):

@@ -7,5 +7,7 @@ class SiteConfig(AppConfig):
     name = "voiceproject"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from voiceproject import checks  # noqa: F401
+        """Register the system checks, and describe the API for its schema."""
+        from voiceproject import api_schema, checks  # noqa: F401
+
+        api_schema.describe()

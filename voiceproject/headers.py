@@ -48,7 +48,7 @@ def PermissionsPolicy(  # noqa: N802 - named like the other entries of MIDDLEWAR
         return asynchronous
 
     def synchronous(request: HttpRequest) -> HttpResponseBase:
-        return _marked(get_response(request))  # type: ignore[arg-type]
+        return _marked(get_response(request))
 
     return synchronous
 

@@ -15,7 +15,7 @@ SENTENCE = "Too many wrong passwords. Wait a while, then try again."
 
 def address_of(request: HttpRequest) -> str:
     """The address that counts: the one that our own outermost proxy saw, never one that the visitor made up."""
-    proxies: int = settings.REST_FRAMEWORK["NUM_PROXIES"]
+    proxies = int(str(settings.REST_FRAMEWORK["NUM_PROXIES"]))
     direct: str = request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - a mark for "unknown"
     forwarded = [
         part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()
@@ -39,4 +39,4 @@ class PacedHandler(AxesDatabaseHandler):
 
 def locked_out(request: HttpRequest, username: str) -> bool:
     """Whether this person, at this address, has to wait. For doors that do not go through a form."""
-    return not AxesProxyHandler.is_allowed(request, {settings.AXES_USERNAME_FORM_FIELD: username})
+    return not AxesProxyHandler.is_allowed(request, {"username": username})

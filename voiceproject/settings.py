@@ -11,6 +11,7 @@ import dj_database_url
 from django.utils.crypto import salted_hmac
 from dotenv import load_dotenv
 
+from voiceproject import __version__
 from voiceproject.env import (
     Secret,
     env_bool,
@@ -51,6 +52,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
     "axes",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",  # the page's own files, so that none comes from another host
     "csp",
     "voiceproject",
     "conversations",
@@ -155,6 +158,7 @@ SIMPLE_JWT = {
     "BLACKLIST_AFTER_ROTATION": True,
 }
 REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework_simplejwt.authentication.JWTAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -166,6 +170,17 @@ REST_FRAMEWORK = {
         "mint": f"{env_int('REALTIME_MINTS_PER_MINUTE', 60, low=1, high=100_000)}/min"
     },
     "NUM_PROXIES": env_int("NUM_PROXIES", 0, low=0, high=10),
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Voice chat",
+    "DESCRIPTION": "Conversations, voice sessions and one's own data. What goes over the WebSocket is not in here.",
+    "VERSION": __version__,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False},
 }
 
 # ---- wrong passwords -------------------------------------------------------------------------------------------

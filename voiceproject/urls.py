@@ -8,6 +8,7 @@ from django.urls import include, path, re_path
 from django.utils.functional import lazy
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from voiceproject import account_api, account_pages, session_pages
 from voiceproject.health import health
@@ -41,6 +42,8 @@ urlpatterns = [
     path("api/token/", account_api.ObtainToken.as_view(), name="api_token"),
     path("api/token/refresh/", account_api.RefreshToken.as_view(), name="api_token_refresh"),
     path("api/voice/", include("realtime.api.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api_schema"), name="api_docs"),
     re_path(r"^api/", no_such_address),
     path("admin/", admin.site.urls),
 ]
