@@ -31,16 +31,13 @@ def licence(name: str) -> str:
         facts = metadata.distribution(name).metadata.json
     except metadata.PackageNotFoundError:
         return "not installed on this platform"
-    if expression := facts.get("License-Expression"):
+    if expression := facts.get("license_expression"):
         return str(expression)
-    classifiers = [
-        line.rpartition(" :: ")[2]
-        for line in facts.get_all("Classifier") or []
-        if line.startswith("License ::")
-    ]
-    text = (facts.get("License") or "").strip()
-    if classifiers:
-        return ", ".join(classifiers)
+    stated = facts.get("classifier", [])
+    names = [line.rpartition(" :: ")[2] for line in stated if line.startswith("License ::")]
+    text = str(facts.get("license", "")).strip()
+    if names:
+        return ", ".join(names)
     return text if 0 < len(text) <= SHORT else "stated in the package's LICENSE file"
 
 
