@@ -165,8 +165,11 @@ class SiteProcess:
         return self.post("/api/token/", {"username": "ada", "password": PASSWORD})["access"]
 
     def mint(self, bearer: str, **fields: Any) -> dict[str, Any]:
-        """A session token with where to go with it."""
-        return self.post("/api/voice/realtime-session", fields, bearer)
+        """A session token with where to go with it, for a conversation of its own."""
+        conversation_id = self.post("/api/conversations/", {}, bearer)["id"]
+        return self.post(
+            "/api/voice/realtime-session", {"conversation_id": conversation_id, **fields}, bearer
+        )
 
 
 class Rows:
