@@ -15,6 +15,7 @@ from typing import Any
 from channels.consumer import AsyncConsumer
 from channels.db import database_sync_to_async
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import parse_cookie
 
 from realtime import browser_events
@@ -57,6 +58,10 @@ class RealtimeConsumer(AsyncConsumer):
         except Refused as refused:
             logger.info("a socket was refused: %s", refused.code)
             await send({"type": "websocket.close", "code": 4401})
+            return
+        except DatabaseError as error:  # the page mints again, and the mint's answer says that it must wait
+            logger.warning("a socket was refused: the database answers with %s", type(error).__name__)
+            await send({"type": "websocket.close", "code": 4503})
             return
         link = BrowserLink()
         relay: Relay | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NoReturn
 
 from django.conf import settings
+from django.db import DatabaseError
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +19,8 @@ from realtime.api.serializers import MintRequest
 from realtime.conf import RelayConfig
 from realtime.consumers import PROTOCOL
 from realtime.exceptions import Refused
+
+logger = logging.getLogger("realtime.api")
 
 
 class MintThrottle(UserRateThrottle):
@@ -97,6 +101,10 @@ class RealtimeSessionView(APIView):
                 "message": "Too many starts at once. Wait a moment, then start again.",
             }
             return answer({**body, "retry_after": exc.after_s}, status=429)
+        if isinstance(exc, DatabaseError):
+            logger.warning("no mint: the database answers with %s", type(exc).__name__)
+            body = {"code": "busy.database", "message": "The site is busy saving. Try again in a moment."}
+            return answer({**body, "retry_after": 2.0}, status=503, headers={"Retry-After": "2"})
         return super().handle_exception(exc)
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError, connection
 from django.test import Client
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
@@ -186,3 +187,15 @@ def test_an_attempt_without_a_word_leaves_no_second_empty_conversation(her: APIC
     session = live(ada, conversation=Conversation.objects.get(pk=first))
     services.close_session(session_id=session.pk, reason="idle", counters={})
     assert her.post(ADDRESS, {}, format="json").json()["conversation_id"] == first
+
+
+def test_a_database_that_refuses_is_a_busy_site_and_not_a_crash(her: APIClient) -> None:
+    def refuse(execute: Any, sql: str, *rest: Any) -> Any:
+        if "realtime_realtimesession" in sql:
+            raise OperationalError("database is locked")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(refuse):
+        answer = her.post(ADDRESS, {}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (503, "busy.database")
+    assert answer["Retry-After"] == "2"
