@@ -248,10 +248,10 @@ MUTANTS = [
         f"{FAULTS}test_database.py -k stays_locked",
     ),
     Mutant(
-        "the key is in no log line",
+        "what only the upstream is told is in no log line",
         "realtime/relay.py",
         'logger.info("session %s ended: %s", self.session_id, reason)',
-        'logger.info("session %s ended: %s %s", self.session_id, reason, self.session.config.api_key[:])',
+        'logger.info("session %s ended: %s %s", self.session_id, reason, self.session.config.instructions)',
         f"{FAULTS}test_refusals.py -k unknown_model",
     ),
     Mutant(

@@ -146,6 +146,9 @@ class Checker:
             for record in self.records
             if not record.name.startswith("realtime.local")
         ]
+        assert [record for record in self.records if record.name.startswith("realtime.")], (
+            "the logs are not seen"
+        )
         broken = [
             record
             for record in self.records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -52,6 +53,8 @@ def stage(
 
     `timers` are RelayConfig fields. The timers of the doors are scaled for all tests, see `scale_timers`.
     """
+    # Importing the application configures logging, which takes away what listens for `caplog`: so it comes first.
+    importlib.import_module("voiceproject.asgi")
     scale_timers(monkeypatch)
     settings.REALTIME_RENEW_EVERY_SEC = settings.REALTIME_REAP_EVERY_SEC = 0.2
     settings.OPENAI_API_KEY = Secret(KEY)
