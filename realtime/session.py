@@ -1,30 +1,22 @@
 """The state machine of a session: events of the page and the upstream in, effects out. Pure; time is an argument.
 
-It owns connections, configuration, limits and deadlines; the talk itself is in `turns.py` and `answers.py`, microphone
-audio in `intake.py`. Times are ms since the session began. Every public verb returns the effects for the relay to
-perform, in order; `deadline_ms()` says when `tick()` must be called next.
+It takes what both sides say and what time brings. The session's state and ends are in `session_life.py`, the talk
+itself in `turns.py` and `answers.py`, microphone audio in `intake.py`. Times are ms since the session began. Every
+public verb returns the effects for the relay to perform, in order; `deadline_ms()` says when `tick()` is due.
 """
 
 from __future__ import annotations
 
-import random
-from collections import Counter, deque
 from typing import Any
 
 from realtime import upstream_events as up
-from realtime.answers import Answers
 from realtime.audio import samples_to_ms
 from realtime.browser_events import MAX_TEXT_CHARS, message
-from realtime.conf import RelayConfig
 from realtime.effects import (
     CloseBrowser,
     CloseUpstream,
     Effect,
-    End,
     OpenUpstream,
-    RecordEnd,
-    RecordEvent,
-    SendBrowser,
     SendUpstream,
     SwapUpstream,
     WarmUpstream,
@@ -39,16 +31,20 @@ from realtime.exceptions import (
     UpstreamTimeout,
     upstream_code_error,
 )
-from realtime.intake import Intake
-from realtime.queues import control_budget, upstream_budget
-from realtime.talk import Talk
-from realtime.turns import OWN_ITEM, Turns
+from realtime.session_life import (
+    CONFIGURING,
+    CONNECTING,
+    ENDED,
+    IDLE_WARNING_MS,
+    LOST,
+    NEW,
+    READY,
+    SessionLife,
+)
+from realtime.turns import OWN_ITEM
 
-IDLE_WARNING_MS = 30_000
 LIMIT_WARNING_MS = 60_000
 MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
-BUDGET_WARNING, BUDGET_WRAP_UP = 80, 95  # percent used
-WRAP_UP = "The time for this call is nearly over. In your next answer, wrap up and say goodbye kindly."
 MAX_IGNORED_TYPES = 100  # counted by name; an upstream that invents more of them fills no memory
 MALFORMED_WINDOW_MS = 10_000
 ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
@@ -56,68 +52,9 @@ MAX_RETRY_AFTER_S = 10.0
 MAX_RATE_LIMIT_RETRIES = 2
 FREE_OF_CHARGE = frozenset({"ping", "playout.position", "playout.cleared"})
 
-NEW, CONNECTING, CONFIGURING, READY, LOST, ENDED = (
-    "new",
-    "connecting",
-    "configuring",
-    "ready",
-    "lost",
-    "ended",
-)
 
-# End reason -> close code and the sentence of the warning or error before it, when there is one.
-END_CODES = {
-    "person_ended": 1000,
-    "idle": 4408,
-    "time_limit": 4440,
-    "budget": 4429,
-    "superseded": 4409,
-    "revoked": 4403,
-    "operator": 4403,
-    "conversation_deleted": 4403,
-    "browser_gone": 4408,
-    "draining": 4503,
-    "internal": 4500,
-}
-
-
-class Session:
+class Session(SessionLife):
     """One session, from the first connection of its page to its end."""
-
-    def __init__(self, config: RelayConfig, rng: random.Random, session_id: str = "") -> None:
-        self.config = config
-        self.rng = rng
-        self.session_id = session_id
-        self.out: list[Effect] = []
-        self.talk = Talk(config, self.out)
-        self.turns, self.answers = Turns(self.talk), Answers(self.talk)
-        self.phase = NEW
-        self.attached = False
-        self.attachments = 0
-        self.detached_at_ms = 0
-        self.deadlines: dict[str, int] = {}
-        self.now_ms = 0
-        # the way up
-        self.pending_commit = False  # push-to-talk was released before the upstream was ready
-        self.intake = Intake(config.uplink_pending_ms)
-        self.control_budget = control_budget()
-        self.upstream_budget = upstream_budget()
-        # the upstream
-        self.configures = 0
-        self.configure_id = ""
-        self.changes: dict[str, str] = {}  # event id of a session.update -> what it changed
-        self.tries = 0
-        self.rate_limit_tries = 0
-        self.last_error: UpstreamError | None = None  # why the last try failed
-        self.upstream_reconnects = 0
-        self.rotations = 0
-        self.warm_items = 0  # how many items the upstream that is being warmed was told of
-        self.malformed: deque[int] = deque()
-        self.ignored: Counter[str] = Counter()
-        self.shown_state = ""
-        self.budget_told = 0
-        self.draining = False
-        self.end_reason = ""
 
     # ---- the page ----------------------------------------------------------------------------------------
 
@@ -517,22 +454,6 @@ class Session:
         ceiling = min(8_000, 250 * 2**self.tries)
         return self.rng.randint(0, ceiling)
 
-    def _fail(self, error: UpstreamError) -> None:
-        """The upstream cannot be had: say so and end."""
-        if self.phase == ENDED:
-            return
-        self._send(
-            message(
-                "error",
-                code=error.code,
-                message=error.sentence,
-                retryable=error.retryable,
-                retry_after=error.retry_after_s,
-            ),
-            overtakes=True,
-        )
-        self._end(error.code.replace(".", "_"), error.close_code)
-
     # ---- tools and the journal ---------------------------------------------------------------------------
 
     def tool_result(self, name: str, call_id: str, output: str, ok: bool, now_ms: int) -> list[Effect]:
@@ -549,91 +470,7 @@ class Session:
             self.talk.saved(item_id, message_id)
         return self._flush()
 
-    # ---- ends --------------------------------------------------------------------------------------------
-
-    def end(self, reason: str, now_ms: int) -> list[Effect]:
-        """End from outside: superseded, revoked, draining, internal."""
-        self.now_ms = now_ms
-        self._end(reason)
-        return self._flush()
-
-    def budget(self, percent: int, now_ms: int) -> list[Effect]:
-        """So much of a budget is used: warn once, ask the assistant once to wrap up, end."""
-        self.now_ms = now_ms
-        if self.phase == ENDED or percent < BUDGET_WARNING:
-            return []
-        if percent >= 100:
-            text = "The budget for calls is used up for now. Your conversation is safe."
-            self._send(
-                message("error", code="limit.budget", message=text, retryable=False, retry_after=None),
-                overtakes=True,
-            )
-            self._end("budget")
-            return self._flush()
-        if self.budget_told < BUDGET_WARNING:
-            self._warn("budget.near", "Most of the budget for calls is used.")
-        if percent >= BUDGET_WRAP_UP and self.budget_told < BUDGET_WRAP_UP and self.phase == READY:
-            item = up.create_text_item("system", WRAP_UP, f"{OWN_ITEM}wrap_up")
-            self.out.append(SendUpstream(item))
-            self._event("budget.wrap_up")
-            self.budget_told = BUDGET_WRAP_UP
-        self.budget_told = max(self.budget_told, BUDGET_WARNING)
-        return self._flush()
-
-    def drain(self, now_ms: int) -> list[Effect]:
-        """The process is going down: tell the page, let the sentence finish, take nothing new."""
-        self.now_ms = now_ms
-        if self.phase == ENDED or self.draining:
-            return []
-        self.draining = self.talk.gate.held = True
-        self._send(message("draining", message="This server is restarting. The call will go on in a moment."))
-        return self._flush()
-
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing is being said or made: a good moment to leave."""
-        return (
-            not self.talk.gate.busy and self.talk.playout.sounding is None and not self.talk.playout.cleared
-        )
-
-    def _end(self, reason: str, close_code: int | None = None) -> None:
-        if self.phase == ENDED:
-            return
-        self.end_reason = reason
-        self.turns.finish(self.now_ms)
-        self.phase = ENDED
-        self.deadlines.clear()
-        summary = {
-            "duration_ms": self.now_ms,
-            "turns": self.talk.answers,
-            "interruptions": self.talk.interruptions,
-        }
-        self._event("ended", reason=reason, ignored=dict(self.ignored.most_common(20)))
-        self.out.append(RecordEnd(reason, self.counters()))
-        self._send(message("ended", reason=reason, summary=summary))
-        self.out.append(End(reason, close_code or END_CODES.get(reason, 4500)))
-
-    def counters(self) -> dict[str, Any]:
-        """The numbers of the session row."""
-        return {
-            "turns": self.talk.answers,
-            "interruptions": self.talk.interruptions,
-            "reconnects_browser": max(0, self.attachments - 1),
-            "reconnects_upstream": self.upstream_reconnects,
-            "audio_in_ms": samples_to_ms(self.intake.total_samples),
-            "audio_out_ms": self.talk.audio_out_ms,
-            "dropped_ms": self.intake.dropped_ms,
-            "first_audio_ms": self.talk.first_audio_ms,
-        }
-
     # ---- time --------------------------------------------------------------------------------------------
-
-    def deadline_ms(self) -> int | None:
-        """When `tick` must be called at the latest; None when nothing is waited for."""
-        times = list(self.deadlines.values())
-        if (gate := self.talk.gate.deadline_ms()) is not None and self.phase == READY:
-            times.append(gate)
-        return min(times) if times else None
 
     def tick(self, now_ms: int) -> list[Effect]:
         """Time has passed: whatever was due happens."""
@@ -681,78 +518,6 @@ class Session:
                 self.out.append(WarmUpstream(tuple(self._introduction())))
             else:
                 self._arm("rotate", ROTATE_AGAIN_MS)
-
-    def _touch(self) -> None:
-        """The person or the assistant did something: the session is not idle."""
-        if self.attached and self.phase != ENDED:
-            if "idle_warning" not in self.deadlines and "idle" in self.deadlines:
-                self._warn("session.stay", "")
-            self._arm("idle_warning", max(0, self.config.idle_ms - IDLE_WARNING_MS))
-            self._arm("idle", self.config.idle_ms)
-
-    def _arm(self, name: str, after_ms: int) -> None:
-        self.deadlines[name] = self.now_ms + after_ms
-
-    def _disarm(self, *names: str) -> None:
-        for name in names:
-            self.deadlines.pop(name, None)
-
-    # ---- what the page is told ---------------------------------------------------------------------------
-
-    def _state(self) -> str:
-        if self.phase in (NEW, CONNECTING) or (self.phase == CONFIGURING and not self.upstream_reconnects):
-            return "connecting"
-        if self.phase in (LOST, CONFIGURING):
-            return "reconnecting"
-        if self.turns.speaking_item:
-            return "hearing"
-        sounding = self.talk.playout.sounding
-        if sounding is not None and sounding.heard > 0:
-            return "speaking"
-        if sounding is not None or self.talk.gate.busy or self.talk.gate.wanted or self.talk.tools_running:
-            return "thinking"
-        return "listening"
-
-    def _public_config(self) -> dict[str, Any]:
-        """What the page may know of the configuration: never instructions, tools or addresses."""
-        detection = self.talk.turn_detection
-        return {
-            "modality": self.config.modality,
-            "voice": self.config.voice,
-            "model": self.config.model,
-            "turn_detection": {"type": "none"} if detection is None else detection,
-            "interruptible": self.talk.interruptible,
-            "offline": self.config.is_local,
-        }
-
-    def _send(self, said: dict[str, Any], overtakes: bool = False) -> None:
-        self.out.append(SendBrowser(said, overtakes))
-
-    def _warn(self, code: str, text: str, **more: Any) -> None:
-        self._send(message("warning", code=code, message=text, **more), overtakes=True)
-
-    def _event(self, name: str, /, **data: Any) -> None:
-        self.out.append(RecordEvent(self.now_ms, name, data))
-
-    def _flush(self) -> list[Effect]:
-        """The effects gathered since the last call, with the deadlines and the state that follow from them."""
-        if self.phase != ENDED:
-            waiting = self.talk.playout.cleared
-            for item_id in waiting:
-                self.deadlines.setdefault(f"clear:{item_id}", self.now_ms + self.config.clear_deadline_ms)
-            for name in [n for n in self.deadlines if n.startswith("clear:") and n[6:] not in waiting]:
-                del self.deadlines[name]
-            if self.attached and self.talk.playout.window_full:
-                self.deadlines.setdefault("stall", self.now_ms + self.config.stall_ms)
-            else:
-                self._disarm("stall")
-            state = self._state()
-            if state != self.shown_state and self.attached:
-                self.shown_state = state
-                self._send(message("state", state=state, detail=None), overtakes=state == "hearing")
-        effects = list(self.out)
-        self.out.clear()
-        return effects
 
 
 def _turn_detection(chosen: dict[str, Any]) -> dict[str, Any] | None:
