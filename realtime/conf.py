@@ -58,7 +58,7 @@ class RelayConfig:
     clear_deadline_ms: int = 700
     stuck_response_ms: int = 20_000
     ahead_ms: int = 4_000
-    max_answer_audio_ms: int = 300_000  # more than the output tokens of an answer can be: an upstream out of order
+    max_answer_audio_ms: int = 300_000  # more than an answer's output tokens can be: an upstream out of order
     downlink_cap_bytes: int = 8 * 1024 * 1024
     uplink_pending_ms: int = 20_000
     rotate_after_ms: int = 55 * 60_000
