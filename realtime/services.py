@@ -19,7 +19,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from conversations import services as conversations
-from conversations.models import Conversation, Message, Preferences
+from conversations.models import Conversation, ConversationQuerySet, Message, Preferences
 from realtime import access, budgets, ledger, metrics, tokens, tools
 from realtime.conf import RelayConfig, Seed, relay_config
 from realtime.effects import RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
@@ -147,11 +147,21 @@ def _conversation_for(
         conversation = mine.filter(realtime_sessions__pk=resume_session_id).first()
         if conversation is not None:
             return conversation
-    # An attempt that came to nothing leaves an empty conversation: use it up before making another.
-    idle = mine.filter(messages=None, archived_at=None, title="").exclude(realtime_sessions__ended_at=None)
-    return idle.filter(realtime_sessions__isnull=False).first() or conversations.create_conversation(
-        owner=user
-    )
+    return _empty_conversation(mine) or conversations.create_conversation(owner=user)
+
+
+def _empty_conversation(mine: ConversationQuerySet) -> Conversation | None:
+    """One that an attempt without a word left behind. It is claimed by its time: no other mint takes it too."""
+    now = timezone.now()
+    untouched = now - timedelta(
+        seconds=settings.REALTIME_TOKEN_EXPIRY_SEC
+    )  # no token for it can still be spent
+    ended = mine.filter(realtime_sessions__isnull=False).exclude(realtime_sessions__ended_at=None)
+    found = ended.filter(messages=None, archived_at=None, title="", updated_at__lt=untouched).first()
+    if found is None:
+        return None
+    claimed = Conversation.objects.filter(pk=found.pk, updated_at=found.updated_at).update(updated_at=now)
+    return found if claimed else None
 
 
 def _check_limits(user: Any, conversation: Conversation, modality: str) -> None:

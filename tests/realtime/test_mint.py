@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from django.core.cache import cache
 from django.db import OperationalError, connection
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
@@ -180,13 +182,18 @@ def test_the_answer_is_json_whatever_happens(her: APIClient) -> None:
 
 
 def test_an_attempt_without_a_word_leaves_no_second_empty_conversation(her: APIClient, ada: Any) -> None:
-    first = her.post(ADDRESS, {}, format="json").json()["conversation_id"]
-    assert (
-        her.post(ADDRESS, {}, format="json").json()["conversation_id"] != first
-    )  # it may be about to be used
-    session = live(ada, conversation=Conversation.objects.get(pk=first))
-    services.close_session(session_id=session.pk, reason="idle", counters={})
-    assert her.post(ADDRESS, {}, format="json").json()["conversation_id"] == first
+    def minted() -> str:
+        return str(her.post(ADDRESS, {}, format="json").json()["conversation_id"])
+
+    first = minted()
+    services.close_session(
+        session_id=live(ada, conversation=Conversation.objects.get(pk=first)).pk, reason="idle", counters={}
+    )
+    assert minted() != first  # a token for it may still be spent
+    long_ago = timezone.now() - timedelta(hours=1)
+    Conversation.objects.filter(pk=first).update(updated_at=long_ago)
+    assert minted() == first
+    assert minted() != first  # it is taken now
 
 
 def test_a_database_that_refuses_is_a_busy_site_and_not_a_crash(her: APIClient) -> None:
