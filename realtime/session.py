@@ -48,8 +48,6 @@ MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
 MAX_IGNORED_TYPES = 100  # counted by name; an upstream that invents more of them fills no memory
 MALFORMED_WINDOW_MS = 10_000
 ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
-MAX_RETRY_AFTER_S = 10.0
-MAX_RATE_LIMIT_RETRIES = 2
 FREE_OF_CHARGE = frozenset({"ping", "playout.position", "playout.cleared"})
 
 
@@ -209,7 +207,7 @@ class Session(SessionLife):
             self.talk.interruptible = said["interruptible"]
         if "turn_detection" in said or "interruptible" in said:
             if "turn_detection" in said:
-                self.talk.turn_detection = _turn_detection(said["turn_detection"])
+                self.talk.turn_detection = up.turn_detection_block(said["turn_detection"])
             if self.talk.turn_detection is not None:
                 self.talk.turn_detection["interrupt_response"] = self.talk.interruptible
             if self.phase == READY:
@@ -330,7 +328,7 @@ class Session(SessionLife):
         if self.phase != CONFIGURING:
             return
         self.phase = READY
-        self.tries = self.rate_limit_tries = 0
+        self.redial.worked()
         self._disarm("configure", "connect")
         self._arm("rotate", self.config.rotate_after_ms)
         self._event("upstream.ready")
@@ -431,28 +429,12 @@ class Session(SessionLife):
         if not self.attached and was_ready:
             self._end("browser_gone")  # nobody listens: do not pay for another one
             return
-        delay_ms = self._retry_delay_ms(error)
+        delay_ms = self.redial.delay_ms(error)
         if delay_ms is None:
             self._fail(error)
             return
         self.upstream_reconnects += 1
         self._dial(delay_ms)
-
-    def _retry_delay_ms(self, error: UpstreamError) -> int | None:
-        """How long to wait before the next try; None when there is none."""
-        if not error.retryable:
-            return None
-        self.tries += 1
-        if isinstance(error, UpstreamRefused) and error.status == 429:
-            self.rate_limit_tries += 1
-            wait_s = error.retry_after_s if error.retry_after_s is not None else 1.0
-            if self.rate_limit_tries > MAX_RATE_LIMIT_RETRIES or wait_s > MAX_RETRY_AFTER_S:
-                return None
-            return int(wait_s * 1000)
-        if self.tries > self.config.reconnect_tries:
-            return None
-        ceiling = min(8_000, 250 * 2**self.tries)
-        return self.rng.randint(0, ceiling)
 
     # ---- tools and the journal ---------------------------------------------------------------------------
 
@@ -518,16 +500,3 @@ class Session(SessionLife):
                 self.out.append(WarmUpstream(tuple(self._introduction())))
             else:
                 self._arm("rotate", ROTATE_AGAIN_MS)
-
-
-def _turn_detection(chosen: dict[str, Any]) -> dict[str, Any] | None:
-    """A page's choice as the upstream's block; only what fits the kind is passed on."""
-    if chosen["type"] == "none":
-        return None
-    names = ("eagerness",) if chosen["type"] == "semantic_vad" else (
-        "threshold",
-        "prefix_padding_ms",
-        "silence_duration_ms",
-    )  # fmt: skip
-    block = {name: chosen[name] for name in names if name in chosen}
-    return {"type": chosen["type"], **block, "create_response": True, "interrupt_response": True}

@@ -18,6 +18,7 @@ from realtime.effects import Effect, End, RecordEnd, RecordEvent, SendBrowser, S
 from realtime.exceptions import UpstreamError
 from realtime.intake import Intake
 from realtime.queues import control_budget, upstream_budget
+from realtime.redial import Redial
 from realtime.talk import Talk
 from realtime.turns import OWN_ITEM, Turns
 
@@ -55,7 +56,6 @@ class SessionLife:
 
     def __init__(self, config: RelayConfig, rng: random.Random, session_id: str = "") -> None:
         self.config = config
-        self.rng = rng
         self.session_id = session_id
         self.out: list[Effect] = []
         self.talk = Talk(config, self.out)
@@ -75,8 +75,7 @@ class SessionLife:
         self.configures = 0
         self.configure_id = ""
         self.changes: dict[str, str] = {}  # event id of a session.update -> what it changed
-        self.tries = 0
-        self.rate_limit_tries = 0
+        self.redial = Redial(config.reconnect_tries, rng)
         self.last_error: UpstreamError | None = None  # why the last try failed
         self.upstream_reconnects = 0
         self.rotations = 0

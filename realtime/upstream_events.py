@@ -63,6 +63,19 @@ def turn_detection_update(turn_detection: dict[str, Any] | None, event_id: str) 
     return {"type": "session.update", "event_id": event_id, "session": session}
 
 
+def turn_detection_block(chosen: dict[str, Any]) -> dict[str, Any] | None:
+    """A page's choice as the upstream's block; only what fits the kind is passed on."""
+    if chosen["type"] == "none":
+        return None
+    names = ("eagerness",) if chosen["type"] == "semantic_vad" else (
+        "threshold",
+        "prefix_padding_ms",
+        "silence_duration_ms",
+    )  # fmt: skip
+    block = {name: chosen[name] for name in names if name in chosen}
+    return {"type": chosen["type"], **block, "create_response": True, "interrupt_response": True}
+
+
 def speed_update(speed: float, event_id: str) -> dict[str, Any]:
     """Change of the speed of speech alone; allowed between turns."""
     session = {"type": "realtime", "audio": {"output": {"speed": speed}}}
