@@ -94,14 +94,14 @@ MUTANTS = [
     ),
     Mutant(
         "Retry-After is waited for",
-        "realtime/session.py",
+        "realtime/redial.py",
         "return int(wait_s * 1000)",
         "return 0",
         f"{FAULTS}test_refusals.py -k after_the_time",
     ),
     Mutant(
         "a refusal that is final is not tried again",
-        "realtime/session.py",
+        "realtime/redial.py",
         "        if not error.retryable:\n            return None\n",
         "",
         f"{FAULTS}test_refusals.py -k unknown_model",
@@ -227,7 +227,7 @@ MUTANTS = [
     ),
     Mutant(
         "a deleted conversation ends its call for good",
-        "realtime/session.py",
+        "realtime/session_life.py",
         '    "conversation_deleted": 4403,\n',
         "",
         f"{FAULTS}test_rights.py -k delete_conversation",
@@ -256,7 +256,7 @@ MUTANTS = [
     ),
     Mutant(
         "the instructions are told to no page",
-        "realtime/session.py",
+        "realtime/session_life.py",
         '"offline": self.config.is_local,',
         '"offline": self.config.is_local, "instructions": self.config.instructions,',
         f"{FAULTS}test_refusals.py -k unknown_model",
