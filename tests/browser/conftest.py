@@ -22,6 +22,7 @@ from django.test import Client, override_settings
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, expect
 
 from tests.browser.chat_page import ChatPage
+from tests.browser.pictures import Picture, keep
 from tests.browser.site_thread import SiteThread
 from tests.browser.sound import write_spoken
 from tests.browser.tcp_proxy import TcpProxy
@@ -211,7 +212,24 @@ class Person:
 
 
 @pytest.fixture
-def person(site: SiteThread, console: Console, new_context) -> Callable[..., Person]:  # type: ignore[no-untyped-def]
+def tabs() -> list[Page]:
+    """The tabs of a test's people, in the order in which they were opened."""
+    return []
+
+
+@pytest.fixture
+def picture(tabs: list[Page], browser_name: str) -> Picture:
+    """Keep a picture of the newest tab: `picture("muted")`."""
+
+    def shoot(name: str, page: Page | None = None) -> Path:
+        tab = page or tabs[-1]
+        return keep(browser_name, name, lambda path: tab.screenshot(path=path, animations="disabled"))
+
+    return shoot
+
+
+@pytest.fixture
+def person(site: SiteThread, console: Console, tabs: list[Page], new_context) -> Callable[..., Person]:  # type: ignore[no-untyped-def]
     """Make somebody: `person("ada")` has an account, is logged in, and may use the microphone.
 
     `logged_in=False` leaves the login form to the test, `microphone=False` the permission; `origin` leads the tab
@@ -240,6 +258,7 @@ def person(site: SiteThread, console: Console, new_context) -> Callable[..., Per
             client.force_login(user)
             cookie = client.cookies[settings.SESSION_COOKIE_NAME]
             context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": origin}])
-        return Person(user, ChatPage(context.new_page(), origin))
+        tabs.append(context.new_page())
+        return Person(user, ChatPage(tabs[-1], origin))
 
     return make

@@ -1,25 +1,19 @@
-"""The panel's states and controls, with pictures in test-results/panel. What is answered is in test_voice_chat.py."""
+"""The panel's states and controls, each with a picture. What is answered is in test_voice_chat.py."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from conversations import services
 from tests.browser.conftest import Person, eventually
+from tests.browser.pictures import Picture
 from tests.browser.sound import heard_by
 
-PICTURES = Path(__file__).resolve().parents[2] / "test-results" / "panel"
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
-
-
-def picture(page: Page, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
 
 
 @pytest.fixture
@@ -35,7 +29,9 @@ def caller(person: Callable[..., Person]) -> Callable[..., Person]:
     return make
 
 
-def test_a_muted_person_is_not_heard_and_is_told_so_when_they_speak(caller: Callable[..., Person]) -> None:
+def test_a_muted_person_is_not_heard_and_is_told_so_when_they_speak(
+    caller: Callable[..., Person], picture: Picture
+) -> None:
     ada = caller()
     ada.page.locator("[data-act=mute]").click()
     ada.chat.end_call()
@@ -43,7 +39,7 @@ def test_a_muted_person_is_not_heard_and_is_told_so_when_they_speak(caller: Call
     ada.chat.start_voice()  # muted from the first sample on
     ada.chat.await_call()
     expect(ada.page.locator("#voice-status")).to_contain_text("You are muted. Press M to talk.")
-    picture(ada.page, "muted")
+    picture("muted")
     ada.page.wait_for_timeout(3_000)  # the microphone's file plays in real time
     assert ada.chat.rows("user").count() == said
     ada.page.locator("#voice-panel").focus()
@@ -52,7 +48,9 @@ def test_a_muted_person_is_not_heard_and_is_told_so_when_they_speak(caller: Call
     ada.chat.end_call()
 
 
-def test_push_to_talk_sends_what_was_said_while_the_button_was_held(person: Callable[..., Person]) -> None:
+def test_push_to_talk_sends_what_was_said_while_the_button_was_held(
+    person: Callable[..., Person], picture: Picture
+) -> None:
     ada = person()
     services.save_preferences(owner=ada.user, turn_preset="push_to_talk")
     ada.chat.open().start_voice()
@@ -61,7 +59,7 @@ def test_push_to_talk_sends_what_was_said_while_the_button_was_held(person: Call
     hold.hover()
     ada.page.mouse.down()
     expect(hold).to_have_class(re.compile("down"))
-    picture(ada.page, "push-to-talk")
+    picture("push-to-talk")
     ada.page.wait_for_timeout(3_500)  # the microphone's file plays in real time
     assert ada.chat.rows("assistant").count() == 0, "nothing is answered while the button is held"
     ada.page.mouse.up()
@@ -70,29 +68,31 @@ def test_push_to_talk_sends_what_was_said_while_the_button_was_held(person: Call
 
 
 def test_escape_silences_the_answer_and_the_thread_keeps_what_was_heard(
-    caller: Callable[..., Person],
+    caller: Callable[..., Person], picture: Picture
 ) -> None:
     ada = caller()
     ada.chat.await_state("speaking", within_ms=60_000)
-    picture(ada.page, "speaking")
+    picture("speaking")
     ada.page.keyboard.press("Escape")
     ada.chat.await_state("listening|thinking", within_ms=5_000)
     expect(ada.page.locator("#messages [data-status=interrupted]")).to_be_visible(timeout=15_000)
     before = heard_by(ada.page).audible_ms
     ada.page.wait_for_timeout(700)  # long enough for sound that should not come
     assert heard_by(ada.page).audible_ms - before < 200
-    picture(ada.page, "interrupted")
+    picture("interrupted")
     ada.chat.end_call()
 
 
-def test_a_second_escape_ends_the_call_and_the_summary_can_be_closed(caller: Callable[..., Person]) -> None:
+def test_a_second_escape_ends_the_call_and_the_summary_can_be_closed(
+    caller: Callable[..., Person], picture: Picture
+) -> None:
     ada = caller()
     ada.page.keyboard.press("Escape")
     ada.page.keyboard.press("Escape")
     ada.chat.await_state("ended")
     summary = ada.page.locator("[data-part=summary]")
     expect(summary).to_contain_text("Call ended")
-    picture(ada.page, "ended")
+    picture("ended")
     summary.get_by_role("button", name="Close the voice panel").click()
     expect(ada.chat.panel).to_be_hidden()
     expect(ada.page.locator("#composer-text")).to_be_focused()
@@ -119,12 +119,12 @@ def test_captions_can_be_hidden_and_the_choice_is_kept(caller: Callable[..., Per
     expect(ada.page.locator("[data-act=captions]")).to_have_attribute("aria-pressed", "false")
 
 
-def test_settings_list_the_microphones(caller: Callable[..., Person]) -> None:
+def test_settings_list_the_microphones(caller: Callable[..., Person], picture: Picture) -> None:
     ada = caller()
     ada.page.locator("[data-act=settings]").click()
     microphones = ada.page.locator("[data-set=microphone] option")
     eventually(lambda: microphones.count() > 1, "the microphones are listed")
-    picture(ada.page, "settings")
+    picture("settings")
     ada.chat.end_call()
 
 
@@ -139,6 +139,7 @@ def test_another_microphone_can_be_taken_in_the_middle_of_a_call(caller: Callabl
 
 
 def test_a_reload_in_the_middle_of_an_answer_can_be_resumed(
+    picture: Picture,
     caller: Callable[..., Person],
     settings,  # type: ignore[no-untyped-def]
 ) -> None:
@@ -149,18 +150,18 @@ def test_a_reload_in_the_middle_of_an_answer_can_be_resumed(
     ada.page.reload()
     offer = ada.page.locator("[data-part=summary]")
     expect(offer).to_contain_text("Your call is still open")
-    picture(ada.page, "reloaded")
+    picture("reloaded")
     offer.get_by_role("button", name="Resume").click()
     ada.chat.await_call()
     eventually(lambda: heard_by(ada.page).audible_ms > 0, "the answer goes on")
     ada.chat.end_call()
 
 
-def test_the_phone_shows_everything_within_its_width(caller: Callable[..., Person]) -> None:
+def test_the_phone_shows_everything_within_its_width(caller: Callable[..., Person], picture: Picture) -> None:
     ada = caller(**PHONE)
     ada.chat.await_row("assistant", r"\w")
     ada.page.locator("[data-act=settings]").click()
-    picture(ada.page, "phone-settings")
+    picture("phone-settings")
     assert ada.page.evaluate("document.documentElement.scrollWidth") <= 390
     for control in ada.page.locator(".controls button:visible").all():
         box = control.bounding_box()
