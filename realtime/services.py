@@ -309,9 +309,12 @@ def renew_leases(session_ids: Iterable[UUID]) -> dict[UUID, str]:
     return ends
 
 
-def reap_lost_sessions() -> int:
-    """End the rows whose process is gone and settle what they were in the middle of saying; returns how many."""
-    now = timezone.now()
+def reap_lost_sessions(now: datetime | None = None) -> int:
+    """End the rows whose process is gone and settle what they were in the middle of saying; returns how many.
+
+    A process is gone when its lease was over at `now` (default: this moment).
+    """
+    now = now or timezone.now()
     lost = list(RealtimeSession.objects.lease_expired(now).values_list("pk", flat=True)[:REAP_AT_ONCE])
     if not lost:
         return 0

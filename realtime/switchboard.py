@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -17,9 +18,11 @@ from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from django.conf import settings
+from django.utils import timezone
 
 from realtime import budgets, services
 from realtime.breaker import Breaker
+from realtime.clock import SteadyClock
 from realtime.exceptions import Refused
 from realtime.journal import Journal
 from realtime.relay import BrowserLink, Dial, Relay
@@ -45,6 +48,7 @@ class Switchboard:
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeping: list[asyncio.Task[None]] = []
         self._rights_in_doubt = False
+        self._clock = SteadyClock(time.time(), time.monotonic())
 
     async def start(self) -> None:
         """Put in order what earlier processes left behind, and keep house from now on."""
@@ -142,8 +146,13 @@ class Switchboard:
 
     async def _reap(self) -> None:
         """End the rows that a crash left behind, of any process: the one that crashed may never come back."""
-        await self._renew()  # a clock that was put forward must not make our own living sessions look lost
-        if lost := await database_sync_to_async(services.reap_lost_sessions)():
+        await self._renew()
+        now = (
+            timezone.now()
+        )  # one moment for the look and for the deed: a clock that is put between them changes nothing
+        if not self._clock.look(now.timestamp(), time.monotonic(), settings.REALTIME_LEASE_SEC):
+            return  # leases were written by another time than it is now; each process renews its own first
+        if lost := await database_sync_to_async(services.reap_lost_sessions)(now):
             logger.warning("%d sessions were lost with their process and are ended", lost)
 
     async def _forget(self) -> None:

@@ -64,6 +64,13 @@ MUTANTS = [
         f"{FAULTS}test_surroundings.py -k future",
     ),
     Mutant(
+        "a clock that was put ends nobody",
+        "realtime/switchboard.py",
+        "if not self._clock.look(now.timestamp(), time.monotonic(), settings.REALTIME_LEASE_SEC):",
+        "if False:",
+        f"{FAULTS}test_surroundings.py -k clock_that_jumps",
+    ),
+    Mutant(
         "certificates are verified",
         "realtime/upstream.py",
         "        proxy=None,\n",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -90,11 +91,18 @@ async def test_a_clock_that_jumps_ends_no_session(
     async with stage() as s:
         page = await s.talking(ada)
         await ask(page)
+        elsewhere = await RealtimeSession.objects.acreate(  # lives in another process, which has yet to renew
+            id=uuid4(), user=ada, modality="voice", lease_until=services.lease_end()
+        )
         with monkeypatch.context() as clock:
             set_clock(clock, by_s)
-            row = await after_the_next_round(page)
-            assert (row.ended_at, row.end_reason) == (None, "")
+            for _round in range(2):
+                row = await after_the_next_round(page)
+                assert (row.ended_at, row.end_reason) == (None, "")
+            await elsewhere.arefresh_from_db()
+            assert elsewhere.ended_at is None
             await ask(page)
+        await elsewhere.adelete()
 
 
 async def test_a_token_from_the_future_is_refused_and_a_fresh_one_is_not(
