@@ -1,9 +1,8 @@
 // The chat page: brings thread, composer, list and voice together. Each of them knows nothing of the others.
 
 import { t } from "../strings.js";
-import { isBusy } from "../voice/call.js";
-import { VoiceCall } from "../voice/main.js";
-import { Panel } from "../voice/panel.js";
+import { VoiceDoor } from "../voice/door.js";
+import { isBusy } from "../voice/names.js";
 import { describe } from "../voice/problems.js";
 import { Api } from "./api.js";
 import { Composer } from "./composer.js";
@@ -60,7 +59,14 @@ const messages = new MessageList({
   },
 });
 
-const call = new VoiceCall({ mint, conversationId });
+const call = new VoiceDoor({
+  button: by("voice-button"), mint, conversationId, onFailed: () => toast.show(t("request_failed")),
+  panel: {
+    root: by("voice-panel"), preferences: bootstrap.preferences,
+    loginUrl: `${by("voice-panel").dataset.login}?next=${encodeURIComponent(location.pathname)}`,
+    onPreference: (change) => api.prefer(change).catch(() => toast.show(t("request_failed"))),
+  },
+});
 const typed = new TypedChat({
   call, mint,
   on: {
@@ -73,11 +79,6 @@ const typed = new TypedChat({
       for (const id of unanswered) messages.mark(id, "unanswered", why);
     },
   },
-});
-new Panel({
-  root: by("voice-panel"), button: by("voice-button"), call, preferences: bootstrap.preferences,
-  loginUrl: `${by("voice-panel").dataset.login}?next=${encodeURIComponent(location.pathname)}`,
-  onPreference: (change) => api.prefer(change).catch(() => toast.show(t("request_failed"))),
 });
 call.addEventListener("relay", ({ detail }) => hear(detail, "voice"));
 

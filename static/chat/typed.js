@@ -1,6 +1,6 @@
 // Typed messages on their way: into the running call, else over a text session that is opened when needed. No DOM.
 
-import { isBusy, isLive } from "../voice/call.js";
+import { isBusy, isLive } from "../voice/names.js";
 import { RelayLink } from "../voice/socket.js";
 
 const IDLE_MS = 60_000; // a text session that nobody uses is closed

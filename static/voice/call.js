@@ -1,5 +1,7 @@
 // The call as a pure state machine: (state, event, now) -> {state, effects}. No DOM, no audio, no sockets, no clock.
 
+import { isBusy, isLive } from "./names.js";
+
 const MIC_MS = 10_000;
 const CONNECT_MS = 10_000;
 const RECONNECT_MS = 60_000;
@@ -11,7 +13,6 @@ const ESCAPE_MS = 3_000; // a second Esc within this asks to end
 /** Browser prompts wait for a person: the permission question has a longer deadline than the device. */
 const PROMPT_MS = 120_000;
 
-const LIVE = new Set(["listening", "hearing", "thinking", "speaking", "reconnecting"]);
 const PASSING = /^(answer|upstream)\./;
 const PHASES = new Set(["listening", "hearing", "thinking", "speaking"]);
 
@@ -25,9 +26,6 @@ export const initial = Object.freeze({
   muted: false, talkMode: false, talking: false, slow: false, degraded: null, ending: null, silenced: false,
   attempt: null, startedAt: null, escapedAt: null, usage: null, problem: null, summary: null,
 });
-
-export const isLive = (state) => LIVE.has(state.name);
-export const isBusy = (state) => isLive(state) || state.name === "checking" || state.name === "connecting";
 
 const only = (state, ...effects) => ({ state, effects });
 const fail = (state, problem, now) =>

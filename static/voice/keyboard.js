@@ -1,14 +1,13 @@
-// The panel's keys. Off while typing, apart from Escape and the one that starts and ends a call.
+// The panel's keys. Off while typing, apart from Escape.
 
 const TYPING = "input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]";
 
-/** `act(name)` is called with start-end, mute, talk-down, talk-up, escape, captions or help; `live()` tells if a call runs. */
+/** `act(name)` is called with mute, talk-down, talk-up, escape, captions or help; `live()` tells if a call runs. */
 export function listenToKeys({ act, live, talkMode }) {
   let held = false;
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.(TYPING);
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
-    if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.code === "KeyV") return take(event, "start-end");
     if (!live() || event.defaultPrevented) return;
     if (event.key === "Escape" && plain && !event.target.closest?.("[type=search], [role=menu], dialog")) return take(event, "escape");
     if (typing || !plain || event.repeat) return held && event.code === "Space" && event.preventDefault();

@@ -1,9 +1,10 @@
 // A voice call: performs the effects of call.js on microphone, speaker and socket. No DOM; listeners get events.
 
-import { initial, isBusy, isLive, reduce } from "./call.js";
+import { initial, reduce } from "./call.js";
 import { Downlink } from "./downlink.js";
 import { Microphone } from "./microphone.js";
-import { keepSession, recallSession } from "./kept_session.js";
+import { keepSession } from "./kept_session.js";
+import { isBusy, isLive } from "./names.js";
 import { level } from "./pcm.js";
 import { RelayLink } from "./socket.js";
 import { Speaker } from "./speaker.js";
@@ -39,11 +40,11 @@ export class VoiceCall extends EventTarget {
 
   /**
    * `mint({modality, resume_session_id})` resolves to the mint's answer or rejects with MintError.
-   * `conversationId`: the open conversation; its call from before a reload can be taken up with `offerResume` and `start`.
+   * `resume`: a session from before a reload, which `offerResume` and `start` take up; or null.
    */
-  constructor({ mint, conversationId = null }) {
+  constructor({ mint, resume = null }) {
     super();
-    this.#resume = recallSession(conversationId);
+    this.#resume = resume;
     this.speaker = new Speaker({
       position: (at) => this.#position(at),
       started: () => (this.#step("audio"), this.dispatch({ type: "playout.started" })),

@@ -1,6 +1,7 @@
 // The microphone from permission to Int16 frames of 24 kHz. Acquires tracks and a capture context, and lets both go.
 
-import { FRAME_SAMPLES, RATE_HZ } from "./pcm.js";
+import { canCapture, makeCapture, takeCapture } from "./contexts.js";
+import { FRAME_SAMPLES } from "./pcm.js";
 
 const WORKLET = new URL("./worklets/capture.js", import.meta.url);
 const RESUME_MS = 2_000;
@@ -48,22 +49,14 @@ export class Microphone extends EventTarget {
 
   /** Make the context inside the person's tap, before the first await. */
   prime() {
-    if (!window.isSecureContext || !navigator.mediaDevices?.getUserMedia) return;
-    this.#context ??= this.#makeContext(RATE_HZ);
+    if (!canCapture()) return;
+    this.#context ??= takeCapture();
     this.#context.resume().catch(() => {});
-  }
-
-  #makeContext(rateHz) {
-    try {
-      return new AudioContext(rateHz ? { sampleRate: rateHz, latencyHint: "interactive" } : {});
-    } catch {
-      return new AudioContext();
-    }
   }
 
   /** True when frames come; false when it was stopped or opened anew meanwhile. Throws MicrophoneError. `deviceId` "": the system's choice. */
   async open(deviceId = "") {
-    if (!window.isSecureContext || !navigator.mediaDevices?.getUserMedia) throw new MicrophoneError("mic.unsupported");
+    if (!canCapture()) throw new MicrophoneError("mic.unsupported");
     const generation = ++this.#generation;
     this.#release();
     const stream = await this.#ask(deviceId);
@@ -80,7 +73,7 @@ export class Microphone extends EventTarget {
       if (error.name !== "NotSupportedError" || generation !== this.#generation) throw error;
       // Some browsers refuse a microphone in a context of another rate: take theirs, the worklet resamples.
       this.#context.close();
-      this.#context = this.#makeContext(null);
+      this.#context = makeCapture(null);
       await this.#connect();
     }
     if (generation !== this.#generation) return false;

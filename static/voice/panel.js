@@ -1,9 +1,9 @@
 // The voice panel: shows the call's state and turns taps into its events. Decides nothing about the call.
 
 import { clock, t } from "../strings.js";
-import { isBusy, isLive } from "./call.js";
 import { Captions } from "./captions.js";
 import { listenToKeys } from "./keyboard.js";
+import { isBusy, isLive } from "./names.js";
 import { describe } from "./problems.js";
 import { PanelSettings } from "./panel_settings.js";
 import { signalOf, statusOf, stripOf, summaryOf } from "./status.js";
@@ -37,7 +37,6 @@ export class Panel {
     this.#settings = new PanelSettings({ root: this.#part("settings"), call, preferences, onPreference });
     this.#showCaptions(preferences.captions !== false);
     root.addEventListener("click", (event) => this.#act(event.target.closest("[data-act]")?.dataset.act));
-    button.addEventListener("click", () => this.#act("start-end"));
     this.#holdToTalk();
     listenToKeys({ act: (name) => this.#act(name), live: () => isLive(call.state), talkMode: () => call.state.talkMode });
     call.addEventListener("change", ({ detail }) => this.#render(detail.state, detail.previous));
@@ -59,7 +58,6 @@ export class Panel {
     const call = this.#call;
     switch (name) {
       case "start": return call.start();
-      case "start-end": return isBusy(call.state) ? call.dispatch({ type: "end" }) : call.start();
       case "mute": case "interrupt": case "escape": case "stay": return call.dispatch({ type: name });
       case "talk-down": case "talk-up": return call.dispatch({ type: name.replace("-", ".") });
       case "talk-mode": return this.#settings.setTalkMode(!call.state.talkMode);

@@ -1,12 +1,12 @@
 // The speaker: received PCM16 to sound, and the truth of how much of each item was played. Knows nothing of the socket.
 
+import { playoutContext } from "./contexts.js";
 import { resumed } from "./microphone.js";
 import { RATE_HZ, msOf } from "./pcm.js";
 
 const WORKLET = new URL("./worklets/playout.js", import.meta.url);
 
 /**
- * A context of its own at the device's rate: in Firefox the echo of a 24 kHz context is not cancelled.
  * `on`: `position({item, samples, bufferedMs})`, `started(item)`, `stopped(item)`, `cleared({item, samples})`.
  * Positions are what was *heard*: played samples less the output's latency.
  */
@@ -31,7 +31,7 @@ export class Speaker {
 
   /** Make the context inside the person's tap, before the first await. */
   prime() {
-    this.#context ??= new AudioContext({ latencyHint: "interactive" });
+    this.#context ??= playoutContext();
     this.#context.resume().catch(() => {});
   }
 

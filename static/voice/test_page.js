@@ -2,9 +2,8 @@
 
 import { Api } from "../chat/api.js";
 import { t } from "../strings.js";
-import { isBusy } from "./call.js";
-import { VoiceCall } from "./main.js";
-import { Panel } from "./panel.js";
+import { VoiceDoor } from "./door.js";
+import { isBusy } from "./names.js";
 import { decibels, noiseFloor } from "./pcm.js";
 import { describe } from "./problems.js";
 
@@ -15,12 +14,14 @@ const by = (id) => document.getElementById(id);
 const bootstrap = JSON.parse(by("bootstrap").textContent);
 const api = new Api(bootstrap.urls);
 const steps = [...document.querySelectorAll("#steps [data-step]")];
-const call = new VoiceCall({ mint: (fields) => api.mint(() => ({ conversation_id: null, ...fields })) });
+const door = new VoiceDoor({
+  button: by("voice-button"), mint: (fields) => api.mint(() => ({ conversation_id: null, ...fields })),
+  panel: { root: by("voice-panel"), preferences: bootstrap.preferences, loginUrl: `${by("voice-panel").dataset.login}?next=${location.pathname}` },
+});
+const call = await door.load();
 let startedAt = 0;
 let meter = null;
 let levels = [];
-
-new Panel({ root: by("voice-panel"), button: by("voice-button"), call, preferences: bootstrap.preferences, loginUrl: `${by("voice-panel").dataset.login}?next=${location.pathname}` });
 
 function begin() {
   startedAt = performance.now();

@@ -40,6 +40,22 @@ def test_a_spoken_question_is_written_down_answered_aloud_and_kept(person: Calla
     assert Message.objects.get(role="user").conversation.owner == ada.user
 
 
+def test_what_a_call_needs_is_loaded_when_somebody_reaches_for_the_button(
+    person: Callable[..., Person],
+) -> None:
+    ada = person()
+    loaded: list[str] = []
+    ada.page.on("request", lambda request: loaded.append(request.url))
+    ada.chat.open()
+    ada.page.wait_for_load_state("networkidle")
+    assert not [
+        url for url in loaded if url.endswith(("voice/main.js", "voice/panel.js", "worklets/capture.js"))
+    ]
+    with ada.page.expect_response("**/voice/panel.js"):
+        ada.page.locator("#voice-button").hover()
+    expect(ada.chat.panel).to_be_hidden()
+
+
 def test_what_was_said_is_still_there_after_a_reload(person: Callable[..., Person]) -> None:
     ada = person()
     ada.chat.open().start_voice()

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { initial, isBusy, isLive, reduce } from "../../static/voice/call.js";
+import { initial, reduce } from "../../static/voice/call.js";
+import { isBusy, isLive } from "../../static/voice/names.js";
 import { describe } from "../../static/voice/problems.js";
 import { signalOf, statusOf, stripOf, summaryOf } from "../../static/voice/status.js";
 

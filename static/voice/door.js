@@ -1,0 +1,74 @@
+// The way into a call: its modules are loaded when somebody shows that they want to talk, not with the page.
+
+import { primeContexts } from "./contexts.js";
+import { recallSession } from "./kept_session.js";
+import { isBusy } from "./names.js";
+
+const IDLE = Object.freeze({ name: "idle", playing: false });
+
+/**
+ * Stands for the call before there is one. Fires the call's "change" and "relay" once there is.
+ * `mint`: see VoiceCall. `panel`: the options of Panel, without the call. `onFailed()`: the modules could not be had.
+ */
+export class VoiceDoor extends EventTarget {
+  call = null;
+  #button;
+  #options;
+  #loading = null;
+
+  constructor({ button, ...options }) {
+    super();
+    this.#button = button;
+    this.#options = { ...options, resume: recallSession(options.conversationId ?? null) };
+    for (const interest of ["pointerenter", "pointerdown", "focus"]) button.addEventListener(interest, () => this.load().catch(() => {}), { once: true });
+    button.addEventListener("click", () => this.toggle());
+    document.addEventListener("keydown", (event) => {
+      if (!(event.ctrlKey || event.metaKey) || !event.shiftKey || event.code !== "KeyV" || button.hidden || button.disabled) return;
+      event.preventDefault();
+      this.toggle();
+    });
+    if (this.#options.resume) this.load().catch(() => {}); // a call that a reload interrupted is offered at once
+  }
+
+  get state() {
+    return this.call?.state ?? IDLE;
+  }
+
+  sendText(text, clientId) {
+    return this.call?.sendText(text, clientId) ?? false;
+  }
+
+  /** Start or end the call. Call it inside the person's tap. */
+  async toggle() {
+    if (isBusy(this.state)) return this.call.dispatch({ type: "end" });
+    primeContexts();
+    if (this.call) return this.call.start();
+    if (this.#button.ariaBusy === "true") return;
+    this.#button.ariaBusy = "true";
+    try {
+      (await this.load()).start();
+    } catch {
+      this.#options.onFailed?.();
+    } finally {
+      this.#button.ariaBusy = null;
+    }
+  }
+
+  /** Resolves to the call, with its panel. */
+  load() {
+    this.#loading ??= this.#load().catch((error) => {
+      this.#loading = null;
+      throw error;
+    });
+    return this.#loading;
+  }
+
+  async #load() {
+    const [{ VoiceCall }, { Panel }] = await Promise.all([import("./main.js"), import("./panel.js")]);
+    const { mint, resume, panel } = this.#options;
+    this.call = new VoiceCall({ mint, resume });
+    for (const name of ["change", "relay"]) this.call.addEventListener(name, ({ detail }) => this.dispatchEvent(new CustomEvent(name, { detail })));
+    new Panel({ ...panel, button: this.#button, call: this.call });
+    return this.call;
+  }
+}
