@@ -103,9 +103,15 @@ class Talk:
                     role=item.role,
                     text=delta,
                     after=self.transcript.after(item),
+                    samples=self.made_samples(item),
                 )
             )
         )
+
+    def made_samples(self, item: Item) -> int | None:
+        """Samples of the item's speech that were made so far; None for what is not spoken, or was heard already."""
+        audio = self.playout.items.get(item.item_id) or self.playout.cleared.get(item.item_id)
+        return None if audio is None else audio.produced
 
     def show_done(self, item: Item) -> None:
         item.shown = True
@@ -120,6 +126,7 @@ class Talk:
             after=self.transcript.after(item),
             status=status,
             client_id=item.client_id,
+            samples=self.made_samples(item),
         )
 
     def keep_and_show(self, item: Item) -> None:

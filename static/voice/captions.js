@@ -1,11 +1,10 @@
 // The caption line: the current utterance only, the heard part bright. The thread's rows are elsewhere.
 
+import { Utterance } from "./utterance.js";
+
 export class Captions {
   #element;
-  #item = null;
-  #text = "";
-  #role = null;
-  #heard = 0; // 0 to 1 of the text
+  #now = new Utterance();
   #said = document.createElement("span");
   #rest = document.createTextNode("");
   shown = true;
@@ -17,48 +16,40 @@ export class Captions {
   }
 
   /** A message of the relay. */
-  take({ type, item_id: item, role, text }) {
-    if (type === "speech.started") this.#begin(item, "user");
-    else if (type === "transcript.delta") this.#add(item, role, text);
-    else if (type === "transcript.done") this.#replace(item, role, text);
+  take({ type, item_id: item, role, text, samples, status }) {
+    if (type === "speech.started") this.#now = new Utterance(item, "user");
+    else if (type === "transcript.delta") this.#of(item, role)?.add(text, samples);
+    else if (type === "transcript.done") this.#of(item, role)?.finish(text, samples, status);
+    else return;
     this.#show();
   }
 
-  /** `part` (0 to 1) of the item's sound was heard. */
-  heard(item, part) {
-    if (item !== this.#item) return;
-    this.#heard = Math.max(this.#heard, Math.min(1, part));
+  /** So many samples of the item were heard. */
+  heard(item, samples) {
+    if (item !== this.#now.item) return;
+    this.#now.heard(samples);
     this.#show();
   }
 
   clear() {
-    this.#begin(null, null);
+    this.#now = new Utterance();
     this.#show();
   }
 
-  #begin(item, role) {
-    [this.#item, this.#role, this.#text, this.#heard] = [item, role, "", 0];
-  }
-
-  #add(item, role, text) {
-    // A person's words that come late do not take the line back from the answer.
-    if (item !== this.#item && role === "user" && this.#role === "assistant") return;
-    if (item !== this.#item) this.#begin(item, role);
-    this.#text += text;
-  }
-
-  #replace(item, role, text) {
-    if (item !== this.#item && this.#role === "assistant") return;
-    if (item !== this.#item) this.#begin(item, role);
-    this.#text = text;
+  /** The utterance to write to; a person's words that come late do not take the line back from the answer. */
+  #of(item, role) {
+    if (item === this.#now.item) return this.#now;
+    if (role === "user" && this.#now.role === "assistant") return null;
+    this.#now = new Utterance(item, role);
+    return this.#now;
   }
 
   #show() {
-    const cut = this.#role === "assistant" ? Math.round(this.#text.length * this.#heard) : this.#text.length;
-    this.#said.textContent = this.#text.slice(0, cut);
-    this.#rest.data = this.#text.slice(cut);
-    this.#element.classList.toggle("partial", this.#role === "user");
-    this.#element.hidden = !this.shown || this.#text === "";
+    const { text, said, role } = this.#now;
+    this.#said.textContent = text.slice(0, said);
+    this.#rest.data = text.slice(said);
+    this.#element.classList.toggle("partial", role === "user");
+    this.#element.hidden = !this.shown || text === "";
     // The line being spoken stays in view: whole lines, so that none is cut through.
     const line = parseFloat(getComputedStyle(this.#element).lineHeight);
     this.#element.scrollTop = Math.max(0, Math.round(this.#said.offsetHeight / line) - 2) * line;

@@ -17,7 +17,7 @@ const SPOKEN = 0.02; // level above which a muted person is told so
 
 /**
  * Fires, each with `detail`: "change" {state, previous}; "relay" (a message of the relay); "minted" (the mint's answer);
- * "step" {step} as the call is set up; "heard" {item, part} (0 to 1 of the sound there is) as it is played; "spoken-muted" {}.
+ * "step" {step} as the call is set up; "heard" {item, samples} as it is played; "spoken-muted" {}.
  */
 export class VoiceCall extends EventTarget {
   state = initial;
@@ -244,8 +244,7 @@ export class VoiceCall extends EventTarget {
   #position({ item, samples, bufferedMs }) {
     this.#played = { item_id: item, samples };
     this.#link.send({ type: "playout.position", ...this.#played, buffered_ms: bufferedMs });
-    const had = this.#downlink.received;
-    if (had?.item_id === item) this.#fire("heard", { item, part: samples / Math.max(1, had.samples) });
+    this.#fire("heard", { item, samples });
   }
 
   #clear(item) {

@@ -41,7 +41,7 @@ export class Panel {
     listenToKeys({ act: (name) => this.#act(name), live: () => isLive(call.state), talkMode: () => call.state.talkMode });
     call.addEventListener("change", ({ detail }) => this.#render(detail.state, detail.previous));
     call.addEventListener("relay", ({ detail }) => this.#captions.take(detail));
-    call.addEventListener("heard", ({ detail }) => this.#captions.heard(detail.item, detail.part));
+    call.addEventListener("heard", ({ detail }) => this.#captions.heard(detail.item, detail.samples));
     call.addEventListener("spoken-muted", () => this.#hintMuted());
     call.offerResume();
   }

@@ -82,6 +82,17 @@ async def test_typed_text_goes_into_a_running_voice_session(make_site: Any, ada:
         assert len(page.audio[ended["item_id"]]) == 500 * 48
 
 
+async def test_the_page_is_told_how_much_speech_belongs_to_the_text(make_site: Any, ada: Any) -> None:
+    site = await make_site([{"says": "Spoken answer.", "audio_ms": 500}])
+    async with await site.page(ada, plays=False) as page:
+        await page.until("ready")
+        await page.say("input.text", text="Say something", client_id="c1")
+        done = await page.until("transcript.done", role="assistant")
+    deltas = [delta["samples"] for delta in page.of("transcript.delta")]
+    assert not any(deltas), "the text comes before its speech"
+    assert done["samples"] == 500 * 24
+
+
 async def test_two_people_at_once_hear_only_their_own(make_site: Any, ada: Any, bob: Any) -> None:
     site = await make_site([{"hears": "first", "says": "One.", "audio_ms": 300}])
     async with await site.page(ada) as hers, await site.page(bob) as his:
