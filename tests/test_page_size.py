@@ -1,4 +1,4 @@
-"""What a page makes a browser load, in bytes as they are in the tree: there is no build step that could make it less."""
+"""What a page makes a browser load, in bytes as they are in the tree: no build step could make it less."""
 
 from __future__ import annotations
 
