@@ -34,8 +34,9 @@ class Answers:
         if response_id in self.talk.marks:
             return  # told before
         self.talk.out += self.talk.gate.created(response_id, now_ms)
-        self.talk.marks[response_id] = TurnMarks(response_id, self.talk.input_ended_ms, now_ms)
-        self.talk.input_ended_ms = None
+        marks = TurnMarks(response_id, self.talk.input_ended_ms, self.talk.silence_ms, now_ms)
+        self.talk.marks[response_id] = marks
+        self.talk.input_ended_ms = self.talk.silence_ms = None
         self.talk.note("response.started", now_ms)
         if response_id not in self.talk.gate.cancelled:
             self.talk.out.append(SendBrowser(message("response.started", response_id=response_id)))

@@ -105,6 +105,7 @@ FROM_BROWSER: dict[str, dict[str, tuple[Callable[[Any], Any], bool]]] = {
         "samples": (SAMPLES, True),
         "buffered_ms": (_number(0, 3_600_000), False),
     },
+    "playout.started": {"item_id": (ITEM_ID, True), "at_ms": (_number(-1e9, 1e9), False)},
     "playout.cleared": {"item_id": (ITEM_ID, True), "samples": (SAMPLES, True)},
     "session.configure": {
         "turn_detection": (TURN_DETECTION, False),
@@ -112,7 +113,7 @@ FROM_BROWSER: dict[str, dict[str, tuple[Callable[[Any], Any], bool]]] = {
         "muted": (_boolean, False),
         "interruptible": (_boolean, False),
     },
-    "ping": {"t": (_number(-1e15, 1e15), True)},
+    "ping": {"t": (_number(-1e15, 1e15), True), "rtt_ms": (_number(0, 1e6), False)},
     "session.end": {},
 }
 TO_BROWSER = frozenset(

@@ -119,6 +119,7 @@ class RecordTurn:
     status: str
     input_ended_ms: int | None = None  # since the session began, as the next one; the others are durations
     response_created_ms: int | None = None
+    silence_ms: int | None = None
     endpointing_ms: int | None = None
     first_delta_ms: int | None = None
     playout_start_ms: int | None = None

@@ -59,6 +59,10 @@ class RealtimeSession(models.Model):
     audio_out_ms = models.PositiveIntegerField(default=0)
     dropped_ms = models.PositiveIntegerField(default=0)
     first_audio_ms = models.PositiveIntegerField(null=True, blank=True)
+    # Of the connection to the page, as the page measured it: median and slow round trips, and how they vary.
+    rtt_ms = models.PositiveIntegerField(null=True, blank=True)
+    rtt_p95_ms = models.PositiveIntegerField(null=True, blank=True)
+    jitter_ms = models.PositiveIntegerField(null=True, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
     # Sums over the rows that belong to it, kept here so that lists can filter by them.
     errors = models.PositiveIntegerField(default=0)
@@ -107,10 +111,11 @@ class Turn(models.Model):
     input_ended_ms = models.IntegerField(null=True)  # speech stopped, or the typed message came
     response_created_ms = models.IntegerField(null=True)
     # Durations.
+    silence_ms = models.IntegerField(null=True)  # that turn detection waited for before "speech stopped"
     endpointing_ms = models.IntegerField(null=True)  # speech stopped -> response created
     first_delta_ms = models.IntegerField(null=True)  # response created -> first audio delta
-    playout_start_ms = models.IntegerField(null=True)  # first audio delta -> first sample reported as played
-    response_latency_ms = models.IntegerField(null=True)  # speech stopped -> first sample reported as played
+    playout_start_ms = models.IntegerField(null=True)  # first audio delta -> first sample heard
+    response_latency_ms = models.IntegerField(null=True)  # speech stopped -> first sample heard
     heard_ms = models.IntegerField(null=True)
     generated_ms = models.IntegerField(null=True)
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from realtime.percentiles import percentile
+
 STAGES = (
     *("name_lookup", "tcp", "tls", "upgrade", "session_created", "session_updated"),
     *("text_turn", "spoken_turn", "rate_limits", "close"),
@@ -213,13 +215,6 @@ class Report:
             "warnings": self.warnings,
             "stages": stages,
         }
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """The value below which `share` (0 to 1) of them lie, nearest rank; None for no values."""
-    if not values:
-        return None
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def percentiles(reports: Sequence[Report]) -> dict[str, dict[str, float]]:

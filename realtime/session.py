@@ -48,7 +48,7 @@ MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
 MAX_IGNORED_TYPES = 100  # counted by name; an upstream that invents more of them fills no memory
 MALFORMED_WINDOW_MS = 10_000
 ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
-FREE_OF_CHARGE = frozenset({"ping", "playout.position", "playout.cleared"})
+FREE_OF_CHARGE = frozenset({"ping", "playout.started", "playout.position", "playout.cleared"})
 
 
 class Session(SessionLife):
@@ -198,6 +198,10 @@ class Session(SessionLife):
         self.turns.position(said["item_id"], said["samples"], self.now_ms)
         self._touch()
 
+    def _on_playout_started(self, said: dict[str, Any]) -> None:
+        at_ms = said.get("at_ms")
+        self.turns.started(said["item_id"], None if at_ms is None else round(at_ms), self.now_ms)
+
     def _on_playout_cleared(self, said: dict[str, Any]) -> None:
         self.turns.cleared(said["item_id"], said["samples"], self.now_ms)
 
@@ -220,6 +224,10 @@ class Session(SessionLife):
 
     def _on_ping(self, said: dict[str, Any]) -> None:
         self._send(message("pong", t=said["t"], now=self.now_ms), overtakes=True)
+        if (rtt_ms := said.get("rtt_ms")) is not None:
+            self.link_quality.take(rtt_ms)
+            if self.link_quality.due(self.now_ms):
+                self._event("connection", **self.link_quality.counters())
 
     def _on_session_end(self, _said: dict[str, Any]) -> None:
         self._end("person_ended")

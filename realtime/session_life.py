@@ -17,6 +17,7 @@ from realtime.conf import RelayConfig
 from realtime.effects import Effect, End, RecordEnd, RecordEvent, SendBrowser, SendUpstream
 from realtime.exceptions import UpstreamError
 from realtime.intake import Intake
+from realtime.link_quality import LinkQuality
 from realtime.queues import control_budget, upstream_budget
 from realtime.redial import Redial
 from realtime.talk import Talk
@@ -83,6 +84,7 @@ class SessionLife:
         self.malformed: deque[int] = deque()
         self.ignored: Counter[str] = Counter()
         self.shown_state = ""
+        self.link_quality = LinkQuality()
         self.budget_told = 0
         self.draining = False
         self.end_reason = ""
@@ -178,6 +180,7 @@ class SessionLife:
             "audio_out_ms": self.talk.audio_out_ms,
             "dropped_ms": self.intake.dropped_ms,
             "first_audio_ms": self.talk.first_audio_ms,
+            **self.link_quality.counters(),
         }
 
     # ---- time --------------------------------------------------------------------------------------------

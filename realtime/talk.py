@@ -30,6 +30,7 @@ class Talk:
         self.input_ended_ms: int | None = (
             None  # speech stopped or text arrived, and no answer has begun since
         )
+        self.silence_ms: int | None = None  # that turn detection waited for before it said so
         self.cut: set[str] = set()  # items whose late events are dropped
         self.tools_running: set[str] = set()
         self.tool_rounds = 0  # since the person last said something
@@ -44,6 +45,10 @@ class Talk:
     def note(self, name: str, at_ms: int, /, **data: Any) -> None:
         """Keep that something happened, by name and numbers."""
         self.out.append(RecordEvent(at_ms, name, data))
+
+    def input_ended(self, now_ms: int, silence_ms: int | None = None) -> None:
+        """The person is done, and waits for an answer; the upstream may have waited for a silence to be sure of it."""
+        self.input_ended_ms, self.silence_ms = now_ms, silence_ms
 
     def keep_usage(self, used: RecordUsage) -> None:
         """Keep what was used, and tell the page what the session has cost so far."""

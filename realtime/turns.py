@@ -13,6 +13,7 @@ from realtime.audio import ms_to_samples, samples_to_ms
 from realtime.browser_events import message
 from realtime.effects import RecordUsage, SendBrowser, SendUpstream
 from realtime.gate import Phase
+from realtime.latency import TurnMarks
 from realtime.playout import ItemAudio
 from realtime.talk import Talk
 from realtime.transcript import COMPLETED, FAILED, INTERRUPTED, PENDING, UNANSWERED, Item
@@ -46,7 +47,7 @@ class Turns:
             if known.status == UNANSWERED:  # tried again: the upstream has it, so only an answer is asked for
                 known.status = COMPLETED
                 self.talk.out.append(self.talk.transcript.record(known))
-                self.talk.input_ended_ms = now_ms
+                self.talk.input_ended(now_ms)
                 self.talk.out += self.talk.gate.want(now_ms)
             self.talk.show_done(known)
             return
@@ -55,7 +56,7 @@ class Turns:
         item.text, item.status = text, COMPLETED
         self.talk.out.append(self.talk.transcript.record(item))
         self.talk.show_done(item)
-        self.talk.input_ended_ms = now_ms
+        self.talk.input_ended(now_ms)
         self.talk.tool_rounds = 0
         if upstream_open:
             self.talk.out.append(SendUpstream(up.create_text_item("user", text, item_id)))
@@ -66,7 +67,7 @@ class Turns:
 
     def committed_by_person(self, now_ms: int) -> None:
         """Push-to-talk was released."""
-        self.talk.input_ended_ms = now_ms
+        self.talk.input_ended(now_ms)
         self.talk.tool_rounds = 0
         self.talk.out.append(SendUpstream(up.commit()))
         self.talk.out += self.talk.gate.want(now_ms)
@@ -110,11 +111,8 @@ class Turns:
             return
         item = self.talk.transcript.items.get(item_id)
         marks = self.talk.marks.get(item.response_id) if item else None
-        if marks and marks.first_heard_ms is None and audio.heard > 0:
-            marks.first_heard_ms = now_ms
-            if self.talk.first_audio_ms is None:
-                self.talk.first_audio_ms = now_ms
-            self.talk.out.append(marks.record())
+        if marks and audio.heard > 0:
+            self._heard_first(marks, None, now_ms)
         if item and audio.fully_heard and item_id not in self.talk.cut and item.heard_ms is None:
             self.talk.transcript.mark_heard(
                 item, samples_to_ms(audio.heard), samples_to_ms(audio.produced), complete=True
@@ -125,6 +123,19 @@ class Turns:
                 self.talk.out.append(marks.record())
         if send:
             self.talk.out += self.talk.playout.due()
+
+    def started(self, item_id: str, at_ms: int | None, now_ms: int) -> None:
+        """The page began to play an item; `at_ms`: when that is heard, by our clock as the page knows it."""
+        item = self.talk.transcript.items.get(item_id)
+        if item and (marks := self.talk.marks.get(item.response_id)):
+            self._heard_first(marks, at_ms, now_ms)
+
+    def _heard_first(self, marks: TurnMarks, at_ms: int | None, now_ms: int) -> None:
+        if not marks.heard(at_ms, now_ms):
+            return
+        if self.talk.first_audio_ms is None:
+            self.talk.first_audio_ms = marks.first_heard_ms
+        self.talk.out.append(marks.record())
 
     def cleared(self, item_id: str, samples: int, now_ms: int) -> None:
         """The page answered a clear."""
@@ -182,7 +193,8 @@ class Turns:
     def on_speech_stopped(self, event: dict[str, Any], now_ms: int) -> None:
         """The person stopped."""
         item_id = up.id_of(event, "item_id")
-        self.talk.input_ended_ms = now_ms
+        detection = self.talk.turn_detection or {}
+        self.talk.input_ended(now_ms, detection.get("silence_duration_ms"))
         self.talk.note("speech.stopped", now_ms)
         if self.speaking_item == item_id:
             self.speaking_item = None

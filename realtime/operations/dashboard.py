@@ -12,7 +12,7 @@ from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, Sum
 from django.utils import timezone
 
 from realtime.models import RealtimeSession, SessionEvent, Turn
-from realtime.probe_faults import percentile
+from realtime.percentiles import percentile
 from realtime.services import ERROR_EVENTS
 
 PERIODS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}

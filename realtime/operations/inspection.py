@@ -18,7 +18,7 @@ DRAWN = (
 
 
 def inspect(session: RealtimeSession, event_name: str = "") -> dict[str, Any]:
-    """Everything that the page shows; `event_name` narrows the list of events. At most six queries."""
+    """Everything that the page shows; `event_name` narrows the list of events. At most seven queries."""
     turns = list(session.turn_rows.order_by("pk")[:TURNS_SHOWN])
     drawn = list(session.events.filter(name__in=DRAWN).order_by("at_ms", "pk")[:EVENTS_DRAWN])
     length_ms = int(((session.ended_at or timezone.now()) - session.started_at).total_seconds() * 1000)
@@ -40,6 +40,15 @@ def inspect(session: RealtimeSession, event_name: str = "") -> dict[str, Any]:
         "usage_rows": session.usage.order_by("pk")[:USAGE_SHOWN],
         "browser_says": attached.data if attached else {},
         "length_ms": length_ms,
+        "link": _link(session),
         # The row's own counters are written at the end.
         "answers": session.turns if session.ended_at else len(turns),
     }
+
+
+def _link(session: RealtimeSession) -> dict[str, Any]:
+    """Round trips and jitter: of the row once the session has ended, before that as it last told."""
+    if session.ended_at is None:
+        latest = session.events.filter(name="connection").order_by("pk").last()
+        return latest.data if latest else {}
+    return {name: getattr(session, name) for name in ("rtt_ms", "rtt_p95_ms", "jitter_ms")}

@@ -41,6 +41,7 @@ class TurnRow(Protocol):
     status: str
     input_ended_ms: int | None
     response_created_ms: int | None
+    silence_ms: int | None
     endpointing_ms: int | None
     first_delta_ms: int | None
     playout_start_ms: int | None
@@ -155,16 +156,22 @@ def _draw_answer(turn: TurnRow, span: Any) -> None:
         span("unheard", ASSISTANT_Y, start + heard, start + generated, "made, not heard")
 
 
+def _whole_ms(turn: TurnRow) -> int | None:
+    """From the end of speech itself, or of typing, to the first sample heard."""
+    return None if turn.response_latency_ms is None else turn.response_latency_ms + (turn.silence_ms or 0)
+
+
 def waterfalls(turns: Sequence[TurnRow], width_px: float = 300.0) -> list[Waterfall]:
     """A waterfall per turn, all on one scale: the slowest fills the width."""
-    slowest = max((turn.response_latency_ms or 0 for turn in turns), default=0)
+    slowest = max((_whole_ms(turn) or 0 for turn in turns), default=0)
     scale = width_px / max(1, slowest)
     found = []
     for turn in turns:
         stages: list[Stage] = []
         x = 0.0
         for kind, ms, what in (
-            ("endpointing", turn.endpointing_ms, "end of speech to the answer's start"),
+            ("silence", turn.silence_ms, "end of speech until turn detection was sure of it"),
+            ("endpointing", turn.endpointing_ms, "from there to the answer's start"),
             ("model", turn.first_delta_ms, "the answer's start to its first sound"),
             ("playout", turn.playout_start_ms, "first sound to the first sample heard"),
         ):
@@ -179,7 +186,7 @@ def waterfalls(turns: Sequence[TurnRow], width_px: float = 300.0) -> list[Waterf
                 turn.response_id,
                 turn.status,
                 "" if began is None else clock(began),
-                turn.response_latency_ms,
+                _whole_ms(turn),
                 tuple(stages),
                 turn.heard_ms,
                 turn.generated_ms,

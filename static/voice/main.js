@@ -47,7 +47,7 @@ export class VoiceCall extends EventTarget {
     this.#resume = resume;
     this.speaker = new Speaker({
       position: (at) => this.#position(at),
-      started: () => (this.#step("audio"), this.dispatch({ type: "playout.started" })),
+      started: (item, heardAt) => this.#started(item, heardAt),
       stopped: () => this.dispatch({ type: "playout.stopped" }),
       cleared: (at) => this.#cleared(at),
     });
@@ -239,6 +239,12 @@ export class VoiceCall extends EventTarget {
   #hear(buffer) {
     const fresh = this.#downlink.accept(new Int16Array(buffer));
     if (fresh) this.speaker.play(fresh);
+  }
+
+  #started(item, heardAt) {
+    this.#step("audio");
+    this.#link.send({ type: "playout.started", item_id: item, at_ms: this.#link.clock.ofRelay(heardAt) });
+    this.dispatch({ type: "playout.started" });
   }
 
   #position({ item, samples, bufferedMs }) {

@@ -1,5 +1,6 @@
 // One session with the relay over as many connections as it takes: mint, open, hello, heartbeat, come back. No audio, no DOM.
 
+import { RelayClock } from "./clock.js";
 import { MOST_TRIES, problemOf, verdict, waitBefore } from "./retry.js";
 
 const PING_MS = 5_000;
@@ -43,6 +44,7 @@ export class RelayLink {
   #heardAt = 0;
   #readyAt = null;
   #closed = true;
+  clock = new RelayClock();
 
   constructor({ mint, hello, on }) {
     this.#mint = mint;
@@ -135,8 +137,10 @@ export class RelayLink {
     if (typeof data !== "string") return this.#endTimer === null && this.#on.audio(data);
     const message = JSON.parse(data);
     if (message.type === "error") this.#lastError = message;
-    if (message.type === "pong") return; // a sign of life, and nothing to anybody else
-    if (message.type === "ready") this.#becomeReady(message);
+    if (message.type === "pong") {
+      this.clock.answered(message, this.#heardAt);
+      if (this.clock.isNew) this.#ping();
+    } else if (message.type === "ready") this.#becomeReady(message);
     else if (message.type === "ended") {
       this.#ended = message;
       this.#endTimer ??= setTimeout(() => this.#close(1000), END_MS); // should the close not come
@@ -148,6 +152,8 @@ export class RelayLink {
     this.#ready = true;
     this.#lastError = null;
     this.#readyAt = performance.now();
+    this.clock.forget();
+    this.#ping();
     this.#pingTimer = setInterval(() => this.#beat(), PING_MS);
     this.#on.ready(message);
   }
@@ -155,7 +161,11 @@ export class RelayLink {
   #beat() {
     // An open socket does not notice a dead network: silence does.
     if (performance.now() - this.#heardAt > SILENCE_MS) this.#retry();
-    else this.send({ type: "ping", t: Math.round(performance.now()) });
+    else this.#ping();
+  }
+
+  #ping() {
+    this.send({ type: "ping", t: performance.now(), rtt_ms: this.clock.rttMs ?? undefined });
   }
 
   #close(code) {

@@ -7,7 +7,7 @@ import { RATE_HZ, msOf } from "./pcm.js";
 const WORKLET = new URL("./worklets/playout.js", import.meta.url);
 
 /**
- * `on`: `position({item, samples, bufferedMs})`, `started(item)`, `stopped(item)`, `cleared({item, samples})`.
+ * `on`: `position({item, samples, bufferedMs})`, `started(item, heardAt)` (by performance.now), `stopped(item)`, `cleared({item, samples})`.
  * Positions are what was *heard*: played samples less the output's latency.
  */
 export class Speaker {
@@ -97,10 +97,19 @@ export class Speaker {
     return Math.round((this.#context?.outputLatency || 0) * RATE_HZ);
   }
 
+  /** When a moment of the context's time is heard, by the page's clock. */
+  #heardAt(time) {
+    const context = this.#context;
+    const guess = performance.now() + (time - context.currentTime + (context.outputLatency || 0)) * 1_000;
+    const { contextTime, performanceTime } = context.getOutputTimestamp?.() ?? {};
+    const exact = performanceTime + (time - contextTime) * 1_000;
+    return performanceTime && Math.abs(exact - guess) < 1_000 ? exact : guess;
+  }
+
   #hear(data) {
     if (data.started !== undefined) {
+      this.#on.started(data.started, this.#heardAt(data.at));
       this.#tell(data.started, data.samples, data.buffered);
-      this.#on.started(data.started);
     } else if (data.position !== undefined) this.#tell(data.position, data.samples, data.buffered);
     else if (data.flushed !== undefined) {
       if (data.flush > this.#ignored) this.#on.cleared({ item: data.flushed, samples: this.#heard(data.flushed, data.samples) });

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import uvicorn
 
-from realtime.switchboard import get_switchboard
+from realtime.switchboard import _switchboards, get_switchboard
 
 HOST = "127.0.0.1"
 START_SEC = 30.0
@@ -70,6 +72,11 @@ class SiteThread:
     @property
     def origin(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    def began_at_ms(self, session_id: UUID) -> float:
+        """When the relay of a live session began, in ms since 1970: the zero of that session's times."""
+        relay = _switchboards[self._server.loop].relays[session_id]
+        return (time.time() - time.monotonic() + relay._started_s) * 1000
 
     def forget_refusals(self) -> None:
         """Close the breaker: an upstream that refused one test says nothing about the next test's."""

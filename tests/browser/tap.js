@@ -2,6 +2,7 @@
 // The page is not changed by it. Its worklet comes from the page's own origin, so the page's policy stays in force.
 (() => {
   const taps = [];
+  const sounds = [];
   const connect = AudioNode.prototype.connect;
 
   async function listenIn(source, tap) {
@@ -9,7 +10,11 @@
     const recorder = new AudioWorkletNode(source.context, "test-tap", {
       numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit",
     });
-    recorder.port.onmessage = ({ data }) => tap.blocks.push(data);
+    recorder.port.onmessage = ({ data }) => {
+      if (data.soundAt === undefined) return tap.blocks.push(data);
+      const { contextTime, performanceTime } = source.context.getOutputTimestamp();
+      sounds.push(performance.timeOrigin + performanceTime + (data.soundAt - contextTime) * 1000);
+    };
     connect.call(source, recorder);
   }
 
@@ -21,6 +26,9 @@
     }
     return connect.call(this, target, ...rest);
   };
+
+  // When silence turned into sound, each time: ms since 1970.
+  window.__soundsBegan = () => sounds;
 
   // {rateHz, samples: PCM16 as base64, problem} of everything that was played so far.
   window.__heard = () => {

@@ -90,7 +90,24 @@ test("nothing is sent before the relay is ready, and nothing empty ever", async 
   link.sendAudio(new Int16Array(10));
   sockets[0].hear({ type: "ready" });
   link.sendAudio(new Int16Array(0));
-  assert.equal(sockets[0].sent.length, 1);
+  assert.deepEqual(sockets[0].sent.map((message) => message.type), ["hello", "ping"]);
+});
+
+test("a new connection pings until it knows the relay's clock, then with each heartbeat", async () => {
+  const { link } = await live();
+  const pings = () => sockets[0].sent.filter((message) => message.type === "ping");
+  for (let k = 1; k <= 5; k++) {
+    assert.equal(pings().length, k);
+    const { t } = pings().at(-1);
+    now += 10;
+    sockets[0].hear({ type: "pong", t, now: t + 5 + 1_000 });
+  }
+  assert.equal(pings().length, 5);
+  assert.equal(pings()[0].rtt_ms, undefined);
+  assert.equal(pings()[4].rtt_ms, 10);
+  assert.equal(link.clock.ofRelay(500), 1_500);
+  await pass(5_000);
+  assert.equal(pings().length, 6);
 });
 
 test("a lost connection is taken up again with the same session", async () => {

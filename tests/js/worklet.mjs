@@ -29,6 +29,8 @@ export async function start(name, rateHz, options) {
   if (!loaded.has(key)) loaded.set(key, await load(name, rateHz));
   globalThis.sampleRate = rateHz;
   const processor = new (loaded.get(key))(options);
+  let frames = 0;
+  globalThis.currentTime = 0;
   const take = () => processor.port.posted.splice(0);
   return {
     say: (data) => processor.port.onmessage({ data }),
@@ -39,6 +41,7 @@ export async function start(name, rateHz, options) {
       let goesOn = true;
       for (let k = 0; k < quanta && goesOn; k++) {
         const channel = new Float32Array(QUANTUM);
+        globalThis.currentTime = (frames += QUANTUM) / rateHz;
         goesOn = processor.process([[input(k)].filter(Boolean)], [[channel]]);
         out.push(...channel);
       }

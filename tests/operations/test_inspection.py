@@ -33,14 +33,15 @@ def event(at_ms: int, name: str, **data: Any) -> Any:
 
 
 def turn(**fields: Any) -> Any:
-    marks = ("input_ended_ms", "response_created_ms", "endpointing_ms", "first_delta_ms", "playout_start_ms")
-    empty = dict.fromkeys((*marks, "response_latency_ms", "heard_ms", "generated_ms"))
+    marks = ("input_ended_ms", "response_created_ms", "silence_ms", "endpointing_ms", "first_delta_ms")
+    empty = dict.fromkeys((*marks, "playout_start_ms", "response_latency_ms", "heard_ms", "generated_ms"))
     return SimpleNamespace(**{"response_id": "r", "status": "completed", **empty, **fields})
 
 
 ANSWER = {
     "input_ended_ms": 3_000,
     "response_created_ms": 3_200,
+    "silence_ms": 500,
     "endpointing_ms": 200,
     "first_delta_ms": 300,
     "playout_start_ms": 100,
@@ -104,7 +105,7 @@ class TestTimeline:
         for row in waterfalls([turn(**ANSWER), turn(**slow)]):
             assert abs(sum(stage.ms for stage in row.stages) - row.total_ms) <= 20
             last = row.stages[-1]
-            assert last.x + last.width == pytest.approx(300 * row.total_ms / 1_800, abs=1)
+            assert last.x + last.width == pytest.approx(300 * row.total_ms / 2_300, abs=1)
 
     def test_a_turn_that_was_never_heard_has_no_stages(self) -> None:
         assert waterfalls([turn(endpointing_ms=5)])[0].stages == ()
@@ -157,7 +158,7 @@ class TestPage:
             'class="heard"',
             'class="unheard"',
             'class="person"',
-            "200 + 300 + 100",
+            "500 + 200 + 300 + 100",
             "unknown price",
         ):
             assert part in body, part

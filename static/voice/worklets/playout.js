@@ -12,7 +12,7 @@ const FADE = 0.97; // per sample: the end of a cut dies away in about 5 ms inste
 
 /**
  * In: `{begin: item, offset}`, `{frame: ArrayBuffer}`, `{end: item}`, `{flush: number}`.
- * Out: `{started|position|drained|flushed: item, samples, buffered}` (24 kHz samples of the item; `flush` repeats the number), `{underruns}`.
+ * Out: `{started|position|drained|flushed: item, samples, buffered}` (24 kHz samples of the item; `flush` repeats the number, `at` is the context's time), `{underruns}`.
  * One is made per page and kept.
  */
 class Playout extends AudioWorkletProcessor {
@@ -123,7 +123,7 @@ class Playout extends AudioWorkletProcessor {
       this.#playing = true;
       this.#reported = this.#played();
       const entry = this.#items.findLast((one) => one.from <= this.#reported) ?? this.#items[0];
-      if (entry) this.#post("started", entry, this.#reported);
+      if (entry) this.#post("started", entry, this.#reported, { at: currentTime });
     }
     let count = 0;
     if (this.#playing) {
@@ -146,7 +146,7 @@ class Playout extends AudioWorkletProcessor {
       this.#post("drained", this.#items[0], this.#items[1].from);
       this.#items.shift();
       this.#playing &&= this.#waiting > 0; // nothing of the next one came yet: no underrun, a pause
-      if (this.#playing) this.#post("started", this.#items[0], played);
+      if (this.#playing) this.#post("started", this.#items[0], played, { at: currentTime });
     }
     const entry = this.#items[0];
     if (!entry) return;
