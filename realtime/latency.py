@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from realtime.effects import RecordTurn
 
-
 # A sample that was handed to the loudspeaker is heard later: wireless headphones take up to half a second.
 MOST_AHEAD_MS = 1_000
 
@@ -27,7 +26,7 @@ class TurnMarks:
     generated_ms: int | None = None
 
     def heard(self, at_ms: int | None, now_ms: int) -> bool:
-        """The first sample was heard: at `at_ms` by the page's word, or now. False when that was known, or cannot be."""
+        """The first sample was heard: at `at_ms` by the page's word, or now. False: that was known, or cannot be."""
         if self.first_heard_ms is not None or self.first_delta_ms is None:
             return False
         at_ms = now_ms if at_ms is None else min(at_ms, now_ms + MOST_AHEAD_MS)

@@ -27,7 +27,7 @@ class LinkQuality:
 
     def due(self, now_ms: int) -> bool:
         """Whether it is time to tell how it was: about once a minute."""
-        if len(self.rtts_ms) < FEW or self.told_ms is not None and now_ms - self.told_ms < TOLD_EVERY_MS:
+        if len(self.rtts_ms) < FEW or (self.told_ms is not None and now_ms - self.told_ms < TOLD_EVERY_MS):
             return False
         self.told_ms = now_ms
         return True

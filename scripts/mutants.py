@@ -43,6 +43,20 @@ class Mutant:
 FAULTS = "tests/faults/"
 MUTANTS = [
     Mutant(
+        "a page cannot put the moment of the first sample before the sample was made",
+        "realtime/latency.py",
+        "self.first_heard_ms = max(self.first_delta_ms, at_ms)",
+        "self.first_heard_ms = at_ms",
+        "tests/realtime/test_latency.py",
+    ),
+    Mutant(
+        "a page cannot put the moment of the first sample far ahead",
+        "realtime/latency.py",
+        "min(at_ms, now_ms + MOST_AHEAD_MS)",
+        "at_ms",
+        "tests/realtime/test_latency.py",
+    ),
+    Mutant(
         "a token is bound to its origin",
         "realtime/services.py",
         "if token.origin != origin:",
