@@ -87,8 +87,9 @@ screenshots: install-dev
 compile := .venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --quiet $(LOCK_OPTIONS)
 lock: install-dev
-	$(compile) --extra dev -o requirements/dev.lock
+	$(compile) --extra dev --extra scale -o requirements/dev.lock
 	$(compile) -c requirements/dev.lock -o requirements/run.lock
+	$(compile) --extra scale -c requirements/dev.lock -o requirements/scale.lock
 
 clean:
 	rm -rf .venv test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

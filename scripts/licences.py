@@ -1,4 +1,4 @@
-"""Writes docs/licences.md: the licence of every package that the site runs with, as the package itself states it."""
+"""Writes docs/licences.md: the licence of every package that a site can run with, as the package itself states it."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "licences.md"
 HEAD = """# Licences
 
-The project itself is under the MIT licence. These are the packages that it runs with (`requirements/run.lock`), each
+The project itself is under the MIT licence. These are the packages that it runs with (`requirements/scale.lock`), each
 with the licence that the package states. `make licences` writes this page; a test holds its list to the lock file.
 [The decision on dependencies](decisions/0001-dependencies.md) has the licences of model weights.
 
@@ -21,7 +21,7 @@ SHORT = 60
 
 def packages() -> list[str]:
     """The names in the lock file."""
-    text = (ROOT / "requirements" / "run.lock").read_text(encoding="utf-8")
+    text = (ROOT / "requirements" / "scale.lock").read_text(encoding="utf-8")
     return re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE)
 
 

@@ -2,6 +2,7 @@
 # Makes the virtual environment and installs one lock file into it. Starts nothing.
 #
 #   scripts/venv.sh run     what the site needs        (requirements/run.lock)
+#   scripts/venv.sh scale   that, PostgreSQL and Redis (requirements/scale.lock)
 #   scripts/venv.sh dev     that and the test tools    (requirements/dev.lock)
 #
 # PYTHON names the interpreter to use, VENV the folder (.venv). The lock file that was installed is kept in the
