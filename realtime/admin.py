@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from realtime import ledger, services
 from realtime.models import Budget, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.inspection import inspect
+from realtime.switchboard import rights_changed
 
 # Past this, people begin to feel that the answer is late.
 SLOW_ANSWER_MS = 1_500
@@ -195,6 +196,7 @@ class RealtimeSessionAdmin(HistoryAdmin):
         """Mark them as ended by the operator; their processes hang up within ten seconds."""
         live = list(queryset.filter(ended_at=None))
         count = services.end_for_operator([session.pk for session in live])
+        rights_changed()
         for session in live:
             self.log_change(request, session, "Ended by an operator.")
         messages.success(

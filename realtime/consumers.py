@@ -20,9 +20,10 @@ from django.http import parse_cookie
 
 from realtime import browser_events
 from realtime.exceptions import BadMessage, BrowserError, Refused
+from realtime.ownership import give_up_elsewhere
 from realtime.relay import BrowserLink, Relay
 from realtime.services import Opening, close_session, redeem
-from realtime.switchboard import WORKER, get_switchboard
+from realtime.switchboard import GONE, WORKER, get_switchboard
 
 logger = logging.getLogger("realtime.consumer")
 PROTOCOL = "voice.v1"
@@ -52,6 +53,7 @@ class RealtimeConsumer(AsyncConsumer):
                 token_text=token,
                 origin=header(scope, b"origin"),
                 worker=WORKER,
+                session_id=scope.get("url_route", {}).get("kwargs", {}).get("session_id"),
                 user_agent=header(scope, b"user-agent"),
                 login_key=login_key(scope),
             )
@@ -74,7 +76,7 @@ class RealtimeConsumer(AsyncConsumer):
                 hello = decode(await receive())
             if not isinstance(hello, dict) or hello["type"] != "hello":
                 raise BadMessage("hello comes first")
-            relay = get_switchboard().attach(opening, link, hello)
+            relay = await self._attach(opening, link, hello)
             reader = asyncio.create_task(self._read(relay, link, receive), name="browser reader")
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if reader.done():
@@ -97,6 +99,20 @@ class RealtimeConsumer(AsyncConsumer):
             await self._close(writer, link, send)
             if relay is None and not opening.resumed:
                 await self._end_row(opening, never_began)
+
+    async def _attach(self, opening: Opening, link: BrowserLink, hello: dict[str, Any]) -> Relay:
+        try:
+            return get_switchboard().attach(opening, link, hello)
+        except Refused as refused:
+            if refused.code != GONE:
+                raise
+            # The process that had the session crashed, or the proxy no longer finds it. When this is stored, the
+            # page's next mint begins a new session in the same conversation, wherever that comes to be.
+            try:
+                await database_sync_to_async(give_up_elsewhere)(session_id=opening.session_id, worker=WORKER)
+            except Exception as error:  # the reaper does it when the lease is over
+                logger.warning("session %s is not given up: %s", opening.session_id, type(error).__name__)
+            raise
 
     async def _end_row(self, opening: Opening, reason: str) -> None:
         """The token was spent and no relay came of it: end the row here, for no relay will."""

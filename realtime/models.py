@@ -99,6 +99,15 @@ class UsedToken(models.Model):
         return self.jti[:6]
 
 
+class SiteLock(models.Model):
+    """A row that a process locks while it does what only one of them may do (see `ownership.py`)."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Turn(models.Model):
     """The timings of one answered turn, in ms. Marks are null when the turn did not reach them."""
 

@@ -14,6 +14,8 @@ async def refuse(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 websocket_urlpatterns = [
+    # The session's id is for a proxy that sends a page that comes back to the process that has its session.
+    path("ws/realtime/<uuid:session_id>/", RealtimeConsumer.as_asgi()),
     path("ws/realtime/", RealtimeConsumer.as_asgi()),
     re_path(r"", refuse),  # type: ignore[arg-type]  # the stubs know views only
 ]

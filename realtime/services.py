@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, ConversationQuerySet, Message, Preferences
-from realtime import access, budgets, ledger, metrics, tokens, tools
+from realtime import access, budgets, ledger, metrics, ownership, tokens, tools
 from realtime.conf import RelayConfig, Seed, relay_config
 from realtime.effects import RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
 from realtime.exceptions import Refused
@@ -55,6 +55,7 @@ class Opening:
     user_id: int
     resumed: bool
     config: RelayConfig
+    superseded: int = 0  # sessions of this conversation that other processes have to end
 
 
 # ---- mint -----------------------------------------------------------------------------------------------
@@ -169,10 +170,8 @@ def _check_limits(user: Any, conversation: Conversation, modality: str) -> None:
     if modality != RealtimeSession.Modality.VOICE:
         return
     live = RealtimeSession.objects.active().filter(modality=modality, lease_until__gte=timezone.now())
-    if (
-        live.filter(user=user).exclude(conversation=conversation).count()
-        >= settings.REALTIME_MAX_SESSIONS_PER_USER
-    ):
+    live = live.exclude(conversation=conversation)
+    if live.filter(user=user).count() >= settings.REALTIME_MAX_SESSIONS_PER_USER:
         raise Refused(
             429,
             "limit.sessions",
@@ -208,13 +207,24 @@ def config_for(
 
 
 def redeem(
-    *, token_text: str, origin: str, worker: str, user_agent: str = "", login_key: str = ""
+    *,
+    token_text: str,
+    origin: str,
+    worker: str,
+    session_id: UUID | None = None,
+    user_agent: str = "",
+    login_key: str = "",
 ) -> Opening:
-    """Spend a token: check it, note it as used and open the session's row, in one transaction. Raises Refused."""
+    """Spend a token: check it, note it as used and open the session's row, in one transaction. Raises Refused.
+
+    `session_id` is the one in the socket's address, by which a proxy finds the process; it must be the token's.
+    """
     try:
         token = tokens.decode(token_text, time.time())
     except tokens.InvalidToken as error:
         raise Refused(401, f"token.{str(error).split()[0]}", "This voice link has expired.") from None
+    if session_id is not None and session_id != token.session_uuid:
+        raise Refused(401, "token.session", "This voice link has expired.")
     if token.origin != origin:
         raise Refused(401, "token.origin", "This page may not open a voice connection.")
     user = get_user_model().objects.filter(pk=token.user_id, is_active=True).first()
@@ -236,6 +246,12 @@ def redeem(
                 return Opening(
                     token.session_uuid, conversation.pk, user.pk, True, config_for(user, token.modality)
                 )
+            # One at a time on the whole site: what is counted here is still so when the row is there.
+            ownership.hold(ownership.ADMISSION)
+            _check_limits(user, conversation, token.modality)
+            elsewhere = ownership.sessions_elsewhere(conversation, worker)
+            for other in elsewhere:
+                close_session(session_id=other, reason="superseded", counters={})
             history = history_seeds(conversation)
             first_position = conversations.begin_stretch(conversation=conversation)
             config = config_for(user, token.modality, history=history, first_position=first_position)
@@ -256,7 +272,7 @@ def redeem(
             )
     except IntegrityError:
         raise Refused(401, "token.used", "This voice link has expired.") from None
-    return Opening(token.session_uuid, conversation.pk, user.pk, False, config)
+    return Opening(token.session_uuid, conversation.pk, user.pk, False, config, len(elsewhere))
 
 
 def history_seeds(conversation: Conversation) -> tuple[Seed, ...]:
@@ -319,6 +335,8 @@ def reap_lost_sessions(now: datetime | None = None) -> int:
     if not lost:
         return 0
     with transaction.atomic():
+        if not ownership.try_to_hold(ownership.REAPING):
+            return 0  # another process is at it
         # Asked again inside: the process may have renewed its lease meanwhile, or another one may have reaped it.
         count = (
             RealtimeSession.objects.lease_expired(now)

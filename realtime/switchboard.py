@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from realtime import budgets, services
+from realtime import budgets, neighbours, services
 from realtime.breaker import Breaker
 from realtime.clock import SteadyClock
 from realtime.exceptions import Refused
@@ -32,8 +32,10 @@ from realtime.upstream import open_upstream
 
 logger = logging.getLogger("realtime.switchboard")
 FORGET_EVERY_S = 3600.0
+GONE = "session.gone"
 HANG_UP_S = 4.0  # for the upstream sockets of a drain: their own closing handshake takes 2
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
+# Never the same twice, also where every container counts its processes from 1.
+WORKER = f"{socket.gethostname()[:50]}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 class Switchboard:
@@ -66,7 +68,7 @@ class Switchboard:
         relay = self.relays.get(opening.session_id)
         if relay is None:
             if opening.resumed:
-                raise Refused(410, "session.gone", "The call is over. Start again.")
+                raise Refused(410, GONE, "The call is over. Start again.")
             relay = self._start(opening)
         relay.attach(link, hello)
         return relay
@@ -87,6 +89,8 @@ class Switchboard:
         self.relays[opening.session_id] = relay
         self._own(self._live(relay), f"relay {opening.session_id}")
         self._keep_house()
+        if opening.superseded:
+            self.tell_others()
         return relay
 
     def _own(self, work: Any, name: str) -> asyncio.Task[None]:
@@ -107,6 +111,7 @@ class Switchboard:
                 self._own(self._every(settings.REALTIME_RENEW_EVERY_SEC, self._renew), "lease renewal"),
                 self._own(self._every(settings.REALTIME_REAP_EVERY_SEC, self._reap), "reaper"),
                 self._own(self._every(FORGET_EVERY_S, self._forget), "used tokens"),
+                self._own(neighbours.listen(WORKER, self.check_rights), "other processes"),
             ]
 
     async def _every(self, pause_s: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -136,6 +141,16 @@ class Switchboard:
         if not self._rights_in_doubt and self.relays:
             self._rights_in_doubt = True
             self._own(self._check_rights(), "check of rights")
+
+    def rights_changed(self) -> None:
+        """Somebody's rights changed in this process: look here, and have the others look. Never waits."""
+        self.check_rights()
+        self.tell_others()
+
+    def tell_others(self) -> None:
+        """Have the other processes look at their sessions now."""
+        if not self.draining:
+            self._own(neighbours.tell(WORKER), "word to other processes")
 
     async def _check_rights(self) -> None:
         self._rights_in_doubt = False  # before the look: a change during it asks for another
@@ -211,13 +226,13 @@ def get_switchboard() -> Switchboard:
 
 
 def rights_changed() -> None:
-    """Have every switchboard of this process look at once whose sessions must end. From any thread, after the commit.
+    """Have every switchboard look at once whose sessions must end. From any thread, after the commit.
 
-    Other processes look with their next renewal.
+    Other processes are told through the channel layer; those that do not hear it look with their next renewal.
     """
     with _registry:
         boards = list(_switchboards.items())
     for loop, board in boards:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and its sessions with it
             # In a context of its own: in that of a view, asgiref would wait for the thread that the view is on.
-            loop.call_soon_threadsafe(board.check_rights, context=contextvars.Context())
+            loop.call_soon_threadsafe(board.rights_changed, context=contextvars.Context())

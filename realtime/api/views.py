@@ -61,7 +61,7 @@ class RealtimeSessionView(APIView):
         return answer(
             {
                 "session_id": str(minted.session_id),
-                "url": f"{scheme}://{request.get_host()}/ws/realtime/",
+                "url": f"{scheme}://{request.get_host()}/ws/realtime/{minted.session_id}/",
                 "protocol": PROTOCOL,
                 "token": minted.token,
                 "expires_at": minted.expires_at.isoformat(),

@@ -46,7 +46,7 @@ def test_a_mint_answers_everything_a_page_needs_and_never_the_key(her: APIClient
     assert set(body) == {
         "session_id", "url", "protocol", "token", "expires_at", "model", "conversation_id", "voice_config", "resumed",
     }  # fmt: skip
-    assert body["url"] == "ws://testserver/ws/realtime/"
+    assert body["url"] == f"ws://testserver/ws/realtime/{body['session_id']}/"
     assert body["protocol"] == "voice.v1"
     detection = body["voice_config"]["turn_detection"]
     assert (detection["threshold"], detection["prefix_padding_ms"], detection["silence_duration_ms"]) == (
