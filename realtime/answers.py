@@ -16,6 +16,7 @@ from realtime.exceptions import FATAL_UPSTREAM_CODES
 from realtime.latency import TurnMarks
 from realtime.talk import Talk
 from realtime.transcript import COMPLETED, FAILED, INTERRUPTED, PENDING, UNANSWERED, Item
+from realtime.usage import RESPONSE
 
 CHECKPOINT_MS = 1_000  # partial answers are kept at least this often
 MAX_TOOL_ROUNDS = 5
@@ -233,7 +234,7 @@ class Answers:
         audio_out = count(usage, "output_token_details", "audio_tokens")
         self.talk.keep_usage(
             RecordUsage(
-                meter="response",
+                meter=RESPONSE,
                 reference=response_id,
                 text_in=count(usage, "input_token_details", "text_tokens"),
                 audio_in=count(usage, "input_token_details", "audio_tokens"),

@@ -22,11 +22,11 @@ from django.utils import timezone
 from realtime import metrics
 from realtime.effects import RecordUsage
 from realtime.models import RateCard, RealtimeSession, UsageRecord
-from realtime.usage import FREE_ENGINE, Rate, Rates, cost_usd
+from realtime.usage import FREE_ENGINE, SESSION_TIME, Rate, Rates, cost_usd
 
 PRICES = (
     *("text_in", "text_cached", "text_out", "audio_in", "audio_cached", "audio_out", "image_in"),
-    *("image_cached", "per_minute"),
+    *("image_cached", "per_minute", "session_per_minute"),
 )
 TOKENS = (
     *("text_in", "audio_in", "image_in", "cached_text", "cached_audio", "cached_image"),
@@ -113,7 +113,7 @@ def differences(rows: QuerySet[UsageRecord]) -> Iterator[tuple[UsageRecord, Deci
 
 
 def totals(rows: QuerySet[UsageRecord], by: str) -> list[dict[str, Any]]:
-    """Sums by "user", "model" or "day": name, rows, tokens, usd, and how many rows have no known price."""
+    """Sums by "user", "model" or "day": name, rows, tokens, minutes, usd, and how many rows have no known price."""
     keys = {"user": F("session__user__username"), "model": F("model"), "day": TruncDate("created_at")}
     zero = Value(Decimal(0), output_field=DecimalField(max_digits=18, decimal_places=8))
     sums: Iterable[Any] = (
@@ -123,6 +123,7 @@ def totals(rows: QuerySet[UsageRecord], by: str) -> list[dict[str, Any]]:
             rows=Count("pk"),
             unknown=Count("pk", filter=Q(usd=None)),
             total_usd=Coalesce(Sum("usd"), zero),
+            minutes=Coalesce(Sum("seconds", filter=Q(meter=SESSION_TIME)), 0.0) / 60,
             **{f"sum_{name}": Sum(name) for name in TOKENS},
         )
         .order_by("name")

@@ -153,11 +153,11 @@ class SessionEvent(models.Model):
 
 
 class UsageRecord(models.Model):
-    """What one response or one transcription used, as the upstream counted it. Rows are never changed."""
+    """What one response, one transcription or one minute of a session used. Rows are never changed."""
 
     session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="usage")
-    meter = models.CharField(max_length=16)  # "response" or "transcription"
-    reference = models.CharField(max_length=64)  # response id or item id
+    meter = models.CharField(max_length=16)  # "response", "transcription" or "session_time"
+    reference = models.CharField(max_length=64)  # response id, item id, or which minute
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     text_in = models.PositiveIntegerField(default=0)
     audio_in = models.PositiveIntegerField(default=0)
@@ -199,6 +199,8 @@ class RateCard(models.Model):
     image_in = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
     image_cached = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
     per_minute = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    # Of the session itself, beside its tokens. Null: the provider asks nothing for it.
+    session_per_minute = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
     note = models.CharField(max_length=200, blank=True)
 
     class Meta:

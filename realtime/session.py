@@ -37,6 +37,7 @@ from realtime.session_life import (
     ENDED,
     IDLE_WARNING_MS,
     LOST,
+    MINUTE_MS,
     NEW,
     READY,
     SessionLife,
@@ -70,6 +71,7 @@ class Session(SessionLife):
             self._arm("limit_warning", max(0, self.config.max_session_ms - LIMIT_WARNING_MS))
             self._arm("limit", self.config.max_session_ms)
             self._arm("connect", self.config.connect_deadline_ms)
+            self._arm("minute", MINUTE_MS)
             self._dial(0)
         self.intake.attach(hello["uplink_samples"])
         if played := hello.get("played"):
@@ -491,6 +493,8 @@ class Session(SessionLife):
             self._end("browser_gone")
         elif name == "idle_warning":
             self._warn("session.ending", "Are you still there?", ends_in_ms=IDLE_WARNING_MS, cause="idle")
+        elif name == "minute":
+            self._keep_minutes()
         elif name == "idle":
             self._end("idle")
         elif name == "limit_warning":

@@ -14,7 +14,7 @@ from realtime.answers import Answers
 from realtime.audio import samples_to_ms
 from realtime.browser_events import message
 from realtime.conf import RelayConfig
-from realtime.effects import Effect, End, RecordEnd, RecordEvent, SendBrowser, SendUpstream
+from realtime.effects import Effect, End, RecordEnd, RecordEvent, RecordUsage, SendBrowser, SendUpstream
 from realtime.exceptions import UpstreamError
 from realtime.intake import Intake
 from realtime.link_quality import LinkQuality
@@ -22,8 +22,10 @@ from realtime.queues import control_budget, upstream_budget
 from realtime.redial import Redial
 from realtime.talk import Talk
 from realtime.turns import OWN_ITEM, Turns
+from realtime.usage import SESSION_TIME
 
 IDLE_WARNING_MS = 30_000
+MINUTE_MS = 60_000
 BUDGET_WARNING, BUDGET_WRAP_UP = 80, 95  # percent used
 WRAP_UP = "The time for this call is nearly over. In your next answer, wrap up and say goodbye kindly."
 
@@ -85,6 +87,7 @@ class SessionLife:
         self.ignored: Counter[str] = Counter()
         self.shown_state = ""
         self.link_quality = LinkQuality()
+        self.minutes_kept = 0  # blocks of session time in the ledger
         self.budget_told = 0
         self.draining = False
         self.end_reason = ""
@@ -102,6 +105,7 @@ class SessionLife:
             return
         self.end_reason = reason
         self.turns.finish(self.now_ms)
+        self._keep_minutes(last=True)
         self.phase = ENDED
         self.deadlines.clear()
         summary = {
@@ -191,6 +195,19 @@ class SessionLife:
         if (gate := self.talk.gate.deadline_ms()) is not None and self.phase == READY:
             times.append(gate)
         return min(times) if times else None
+
+    def _keep_minutes(self, *, last: bool = False) -> None:
+        """A ledger row for each minute that is over; at the end of the session one for what is left of it."""
+        while (left_ms := self.now_ms - self.minutes_kept * MINUTE_MS) >= MINUTE_MS or (last and left_ms > 0):
+            self.minutes_kept += 1
+            used = RecordUsage(
+                meter=SESSION_TIME,
+                reference=f"minute_{self.minutes_kept}",
+                seconds=min(left_ms, MINUTE_MS) / 1000,
+                model=self.config.model,
+            )
+            self.talk.keep_usage(used)
+        self._arm("minute", (self.minutes_kept + 1) * MINUTE_MS - self.now_ms)
 
     def _touch(self) -> None:
         """The person or the assistant did something: the session is not idle."""

@@ -17,6 +17,7 @@ from realtime.latency import TurnMarks
 from realtime.playout import ItemAudio
 from realtime.talk import Talk
 from realtime.transcript import COMPLETED, FAILED, INTERRUPTED, PENDING, UNANSWERED, Item
+from realtime.usage import TRANSCRIPTION
 
 OWN_ITEM = "own_"  # ids of items that we create upstream: typed messages and seeds
 
@@ -289,7 +290,7 @@ class Turns:
         count = up.count_of
         self.talk.keep_usage(
             RecordUsage(
-                meter="transcription",
+                meter=TRANSCRIPTION,
                 reference=item_id,
                 text_in=count(usage, "input_token_details", "text_tokens"),
                 audio_in=count(usage, "input_token_details", "audio_tokens"),

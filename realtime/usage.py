@@ -13,6 +13,7 @@ from typing import Protocol
 MILLION = Decimal(1_000_000)
 USD_STEP = Decimal("0.00000001")
 FREE_ENGINE = "local"
+RESPONSE, TRANSCRIPTION, SESSION_TIME = "response", "transcription", "session_time"  # meters
 
 
 class Counts(Protocol):
@@ -53,6 +54,7 @@ class Rate:
     image_in: Decimal | None = None
     image_cached: Decimal | None = None
     per_minute: Decimal | None = None
+    session_per_minute: Decimal | None = None  # of the session itself; None: the provider asks nothing for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ def cost_usd(used: Counts, rate: Rate | None) -> Decimal | None:
     """USD, rounded to 8 places; None when a price that is needed is not known."""
     if rate is None:
         return None
+    if used.meter == SESSION_TIME:
+        return ((rate.session_per_minute or 0) * Decimal(str(used.seconds)) / 60).quantize(USD_STEP)
     if rate.per_minute is not None:
         if used.seconds <= 0:
             return None  # counted in another unit than it is priced in

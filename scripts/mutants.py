@@ -43,6 +43,20 @@ class Mutant:
 FAULTS = "tests/faults/"
 MUTANTS = [
     Mutant(
+        "the last part of a minute is in the ledger",
+        "realtime/session_life.py",
+        "self._keep_minutes(last=True)",
+        "self._keep_minutes()",
+        "tests/operations/test_ledger.py -k blocks",
+    ),
+    Mutant(
+        "a usage row is written once",
+        "realtime/ledger.py",
+        "    if created:\n        change",
+        "    if True:\n        change",
+        "tests/operations/test_ledger.py -k comes_twice",
+    ),
+    Mutant(
         "a page cannot put the moment of the first sample before the sample was made",
         "realtime/latency.py",
         "self.first_heard_ms = max(self.first_delta_ms, at_ms)",

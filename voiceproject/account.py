@@ -26,11 +26,11 @@ _SESSION_FIELDS = (
         "end_reason",
         "turns",
     ),
-    *("interruptions", "audio_in_ms", "audio_out_ms", "user_agent"),
+    *("interruptions", "audio_in_ms", "audio_out_ms", "user_agent", "cost_usd", "cost_complete"),
 )
 _USAGE_FIELDS = (
     *("meter", "reference", "created_at", "text_in", "audio_in", "cached_text", "cached_audio", "text_out"),
-    *("audio_out", "seconds"),
+    *("audio_out", "image_in", "cached_image", "reasoning_out", "seconds", "model", "usd"),
 )
 
 

@@ -1,7 +1,7 @@
 // The relay's clock as the page knows it: from pings and their answers. The quickest exchange is the most exact one. No timers.
 
-const KEPT = 12; // a minute of pings: clocks drift apart
-const FIRST = 5; // one after the other at the start of a connection, then one with each heartbeat
+const KEPT = 24; // those of the start and a minute more: clocks drift apart
+const FIRST = 12; // one after the other at the start of a connection, then one with each heartbeat
 
 export class RelayClock {
   #exchanges = []; // {rttMs, aheadMs}: there and back; the relay's clock less the page's

@@ -29,13 +29,13 @@ test("it is never wrong by more than half of the shortest round trip", () => {
 test("old exchanges are forgotten: clocks drift apart", () => {
   const clock = new RelayClock();
   clock.answered({ t: 0, now: 77_000 }, 0);
-  for (let k = 0; k < 12; k++) exchange(clock, 6_000 + k, 2, 2);
+  for (let k = 0; k < 24; k++) exchange(clock, 6_000 + k, 2, 2);
   assert.equal(clock.ofRelay(9_000), 4_000);
 });
 
 test("a new connection wants some pings at once", () => {
   const clock = new RelayClock();
-  for (let k = 0; k < 5; k++) {
+  for (let k = 0; k < 12; k++) {
     assert.ok(clock.isNew);
     exchange(clock, k, 1, 1);
   }

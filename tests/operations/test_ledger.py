@@ -74,6 +74,47 @@ class TestArithmetic:
 
 
 @pytest.mark.django_db
+class TestSessionTime:
+    def minutes_of(self, ends_at_ms: int, *, ticks: bool = True) -> list[RecordUsage]:
+        """The blocks of a session that ends then, with or without a timer that works."""
+        relay_config = RelayConfig(
+            upstream_url="ws://127.0.0.1:1/v1/realtime", model=MODEL, voice="marin", instructions="x"
+        )
+        session = Session(relay_config, random.Random(1))
+        effects = session.attach({"uplink_samples": 0}, 0)
+        session.upstream_opened(1)
+        session.upstream_event({"type": "session.updated"}, 2)
+        for now_ms in range(10_000, ends_at_ms, 10_000) if ticks else ():
+            effects += session.browser_message({"type": "ping", "t": 1}, now_ms)
+            effects += session.browser_message({"type": "interrupt"}, now_ms)  # the person is still there
+            effects += session.tick(now_ms)
+        effects += session.end("person_ended", ends_at_ms)
+        return [effect for effect in effects if isinstance(effect, RecordUsage)]
+
+    @pytest.mark.parametrize("ends_at_ms", [1, 59_999, 60_000, 60_001, 205_500])
+    @pytest.mark.parametrize("ticks", [True, False])
+    def test_the_blocks_of_a_session_are_its_length(self, ends_at_ms: int, ticks: bool) -> None:
+        rows = self.minutes_of(ends_at_ms, ticks=ticks)
+        assert round(sum(row.seconds for row in rows) * 1000) == ends_at_ms
+        assert all(0 < row.seconds <= 60 for row in rows)
+        assert len({row.reference for row in rows}) == len(rows) == -(-ends_at_ms // 60_000)
+
+    def test_a_full_minute_is_kept_when_it_is_over_not_at_the_end(self, ada: User) -> None:
+        session = a_session(ada)
+        full, part = self.minutes_of(90_000)
+        card(session_per_minute=Decimal("0.06"))
+        write(session, full)
+        assert session.cost_usd == Decimal("0.06")
+        write(session, part)
+        assert session.cost_usd == Decimal("0.09")
+
+    def test_time_that_no_card_prices_costs_nothing_and_time_without_a_card_has_no_price(self) -> None:
+        [used] = self.minutes_of(30_000)
+        assert cost_usd(used, BIG) == 0
+        assert cost_usd(used, None) is None
+
+
+@pytest.mark.django_db
 class TestRows:
     def test_the_first_cards_are_those_of_the_price_list(self) -> None:
         # Other tests may have emptied the table; the migration itself is what is looked at.
@@ -135,6 +176,8 @@ class TestRows:
         write(session, *(RecordUsage("response", f"r{n}", text_in=1_000, model=MODEL) for n in range(3)))
         [row] = ledger.totals(UsageRecord.objects.all(), by)
         assert (row["name"], row["rows"], row["total_usd"]) == (name, 3, Decimal("0.012"))
+        write(session, RecordUsage("session_time", "minute_1", seconds=90, model=MODEL))
+        assert [row["minutes"] for row in ledger.totals(UsageRecord.objects.all(), by)] == [1.5]
         assert (row["sum_text_in"], row["unknown"]) == (3_000, 0)
 
     def test_totals_of_a_day(self, ada: User) -> None:

@@ -38,9 +38,8 @@ class Command(BaseCommand):
         elif options["what"] == "totals":
             for row in ledger.totals(rows, options["by"]):
                 unknown = f", {row['unknown']} without a known price" if row["unknown"] else ""
-                self.stdout.write(
-                    f"{row['name']!s:30} {row['total_usd']:14.6f} USD  {row['rows']} rows{unknown}"
-                )
+                sums = f"{row['total_usd']:14.6f} USD  {row['minutes']:9.1f} min  {row['rows']} rows"
+                self.stdout.write(f"{row['name']!s:30} {sums}{unknown}")
         else:
             self._recalculate(rows)
 
