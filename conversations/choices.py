@@ -13,5 +13,12 @@ TURN_PRESET_CHOICES = [
     ("patient", _("Patient")),
     ("push_to_talk", _("Push to talk")),
 ]
+# What may be kept of a conversation.
+KEEP_DEFAULT = "transcript"
+KEEP_CHOICES = [
+    ("nothing", _("Nothing")),
+    ("transcript", _("What was said, as text")),
+    ("audio", _("Text and audio")),
+]
 LANGUAGE_CHOICES = [("", _("As my browser says")), ("en", "English"), ("de", "Deutsch")]
 THEME_CHOICES = [("system", _("As my device")), ("light", _("Light")), ("dark", _("Dark"))]

@@ -7,6 +7,8 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from conversations import choices
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
@@ -55,6 +57,10 @@ class Conversation(models.Model):
     updated_at = models.DateTimeField(auto_now_add=True, db_index=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    # What may be kept of what is said from now on; what was kept before stays until it is deleted.
+    keep = models.CharField(
+        _("kept"), max_length=10, choices=choices.KEEP_CHOICES, default=choices.KEEP_DEFAULT
+    )
 
     objects = ConversationQuerySet.as_manager()
 
@@ -116,6 +122,7 @@ class Message(models.Model):
     heard_chars = models.PositiveIntegerField(null=True, blank=True)
     heard_ms = models.PositiveIntegerField(null=True, blank=True)
     generated_ms = models.PositiveIntegerField(null=True, blank=True)
+    audio_ms = models.PositiveIntegerField(null=True, blank=True)  # of its sound that is kept; null: none
     client_id = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -171,6 +178,7 @@ class Preferences(models.Model):
     captions = models.BooleanField(default=True)
     language = models.CharField(max_length=10, blank=True)
     theme = models.CharField(max_length=10, default="system")
+    keep = models.CharField(max_length=10, default=choices.KEEP_DEFAULT)  # for new conversations
 
     class Meta:
         verbose_name_plural = _("preferences")

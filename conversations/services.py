@@ -18,10 +18,21 @@ _REPLACEMENT = "\ufffd"
 _UNSTORABLE = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 
 
-def create_conversation(*, owner: Any, title: str = "") -> Conversation:
-    """A new conversation of this person. A title given here counts as the person's own."""
+def create_conversation(*, owner: Any, title: str = "", keep: str = "") -> Conversation:
+    """A new conversation of this person. A title given here counts as the person's own; `keep`: see `choices.py`."""
     title = _title(title)
-    return Conversation.objects.create(owner=owner, title=title, titled_by_person=bool(title))
+    keep = keep or Preferences.of(owner).keep
+    return Conversation.objects.create(owner=owner, title=title, titled_by_person=bool(title), keep=keep)
+
+
+def choose_keeping(*, conversation: Conversation, keep: str) -> Conversation:
+    """What may be kept of what is said from now on."""
+    return _mark(conversation, "keep", keep)
+
+
+def forget_audio(*, session_id: UUID) -> None:
+    """The kept audio of a session is gone: its messages are text alone."""
+    Message.objects.filter(session_id=session_id, audio_ms__isnull=False).update(audio_ms=None)
 
 
 @transaction.atomic
@@ -87,6 +98,7 @@ def record_message(
     heard_ms: int | None = None,
     generated_ms: int | None = None,
     client_id: str = "",
+    audio_ms: int | None = None,
 ) -> Message | None:
     """Store or update the message of one item; called again with the same content it changes nothing.
 
@@ -104,6 +116,8 @@ def record_message(
         "heard_ms": heard_ms,
         "generated_ms": generated_ms,
     }
+    if audio_ms is not None:
+        values["audio_ms"] = audio_ms
     client_id = storable(client_id)
     item = {"session_id": session_id, "item_id": storable(item_id)}
     message = Message.objects.select_for_update().filter(**item).first()

@@ -7,5 +7,5 @@ class RealtimeConfig(AppConfig):
     name = "realtime"
 
     def ready(self) -> None:
-        """Register the system checks, and listen to what ends people's rights."""
-        from realtime import checks, revocation  # noqa: F401
+        """Register the system checks, and listen to what ends people's rights and recordings."""
+        from realtime import checks, recordings, revocation  # noqa: F401

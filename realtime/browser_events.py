@@ -112,6 +112,7 @@ FROM_BROWSER: dict[str, dict[str, tuple[Callable[[Any], Any], bool]]] = {
         "speed": (_number(0.25, 1.5), False),
         "muted": (_boolean, False),
         "interruptible": (_boolean, False),
+        "keep": (_choice("nothing", "transcript", "audio"), False),
     },
     "ping": {"t": (_number(-1e15, 1e15), True), "rtt_ms": (_number(0, 1e6), False)},
     "session.end": {},
@@ -120,7 +121,7 @@ TO_BROWSER = frozenset(
     {
         "ready", "state", "speech.started", "speech.stopped", "transcript.delta", "transcript.done",
         "response.started", "response.done", "audio.begin", "audio.end", "audio.clear", "message.saved", "pong",
-        "uplink.ack", "tool.status", "usage", "warning", "draining", "error", "ended",
+        "uplink.ack", "tool.status", "usage", "recording", "warning", "draining", "error", "ended",
     }
 )  # fmt: skip
 

@@ -39,6 +39,8 @@ class RelayConfig:
     language: str = ""
     api_key: str = field(default="", repr=False)
     modality: str = "voice"
+    keep: str = "transcript"  # what the person lets be kept: see `keeping.py`
+    may_record: bool = False  # whether this site keeps audio of those who choose it
     turn_detection: dict[str, Any] | None = None
     interruptible: bool = True
     max_output_tokens: int = 2048
@@ -129,6 +131,7 @@ def relay_config(
         transcription_model=settings.REALTIME_TRANSCRIPTION_MODEL,
         language=language or settings.REALTIME_LANGUAGE,
         modality=modality,
+        may_record=settings.REALTIME_RECORDING,
         turn_detection=turn_detection_for(settings, preset) if modality == "voice" else None,
         max_output_tokens=settings.REALTIME_MAX_OUTPUT_TOKENS,
         tools=tools,

@@ -78,6 +78,29 @@ class RunTool:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepAudio:
+    """Audio that the person wants kept: from sample `first` of its lane on, which sounded `at_ms` into the session.
+
+    `lane` is "said" (counted over the session, `item_id` empty) or "heard" (counted over the item).
+    """
+
+    lane: str
+    item_id: str
+    first: int
+    at_ms: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSpan:
+    """Of the kept audio, samples [first, end) of "said" are this item."""
+
+    item_id: str
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The session is over: close the upstream, then the page, then store the reason."""
 
@@ -99,6 +122,7 @@ class RecordMessage:
     heard_ms: int | None = None
     generated_ms: int | None = None
     client_id: str = ""
+    audio_ms: int | None = None  # so much of its sound is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +172,11 @@ class RecordUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordAudio:
+    """Keep that audio of this session is kept from now on, so that it is found and deleted with what it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
 class RecordEnd:
     """Keep the end of the session and its counters."""
 
@@ -155,7 +184,7 @@ class RecordEnd:
     counters: dict[str, Any] = field(default_factory=dict)
 
 
-Record = RecordMessage | RecordEvent | RecordTurn | RecordUsage | RecordEnd
+Record = RecordMessage | RecordEvent | RecordTurn | RecordUsage | RecordAudio | RecordEnd
 Effect = (
     SendUpstream
     | SendUpstreamAudio
@@ -167,6 +196,8 @@ Effect = (
     | CloseUpstream
     | CloseBrowser
     | RunTool
+    | KeepAudio
+    | KeepSpan
     | End
     | Record
 )

@@ -25,6 +25,7 @@ class Intake:
         self.total_samples = 0
         self.acked_samples = 0
         self.dropped_bytes = 0
+        self.upstream_from = 0  # of all samples, the first that the present upstream was sent
         self.messages = frame_budget()  # of any kind; shared with the session's messages that cost nothing
         self._audio = audio_budget()
         self._held: deque[bytes] = deque()  # for an upstream that is not ready
@@ -47,7 +48,7 @@ class Intake:
         self.total_samples += bytes_to_samples(len(pcm))
         granted = self._audio.credit > 0
         if not self.messages.take(1, now_ms) or not self._audio.take(len(pcm), now_ms):
-            self.dropped_bytes += len(pcm)
+            self.not_sent(len(pcm))
             if self.dropped_ms > MAX_DROPPED_MS:
                 raise TooFast("audio")
             return []
@@ -63,6 +64,16 @@ class Intake:
         return self.dropped_bytes // BYTES_PER_MS
 
     @property
+    def backlog_ms(self) -> int:
+        """How much of what the page had captured before it connected has not come yet."""
+        return int(self._audio.credit) // BYTES_PER_MS
+
+    def not_sent(self, count_bytes: int) -> None:
+        """Audio that was taken never reached the upstream."""
+        self.dropped_bytes += count_bytes
+        self.upstream_from += bytes_to_samples(count_bytes)
+
+    @property
     def ack_due(self) -> bool:
         """Whether the page should be told how far we are."""
         return self.samples - self.acked_samples >= ACK_EVERY_SAMPLES
@@ -70,6 +81,7 @@ class Intake:
     def ready(self, *, speaking: bool) -> list[Effect]:
         """The upstream is ready: what was held goes first."""
         effects: list[Effect] = []
+        self.upstream_from = self.total_samples - bytes_to_samples(self._held_bytes)
         while self._held:
             pcm = self._held.popleft()
             effects.append(SendUpstreamAudio(pcm, keep=True))

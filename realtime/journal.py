@@ -39,6 +39,7 @@ RECORD_TYPES = {
         effects.RecordEvent,
         effects.RecordTurn,
         effects.RecordUsage,
+        effects.RecordAudio,
         effects.RecordEnd,
     )
 }

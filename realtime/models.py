@@ -152,6 +152,27 @@ class SessionEvent(models.Model):
         return self.name
 
 
+class Recording(models.Model):
+    """That audio of a session is kept, until when, and where. The file goes with the row (see `recordings.py`)."""
+
+    session = models.OneToOneField(
+        RealtimeSession, on_delete=models.CASCADE, primary_key=True, related_name="recording"
+    )
+    conversation = models.ForeignKey(
+        "conversations.Conversation", on_delete=models.CASCADE, related_name="recordings"
+    )
+    file = models.CharField(max_length=100)  # its name in the storage "recordings"
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("recording")
+        verbose_name_plural = _("recordings")
+
+    def __str__(self) -> str:
+        return str(self.session_id)
+
+
 class UsageRecord(models.Model):
     """What one response, one transcription or one minute of a session used. Rows are never changed."""
 

@@ -26,6 +26,8 @@ class ItemAudio:
     heard: int = 0
     finished: bool = False  # the upstream made all of it
     ended: bool = False  # audio.end was sent
+    tail: bytes = b""  # of a flushed item: what was sent and not known as heard, from `tail_from` on
+    tail_from: int = 0
 
     @property
     def produced(self) -> int:
@@ -60,6 +62,8 @@ class Playout:
         self.cleared: dict[str, ItemAudio] = {}  # flushed, waiting for the page to say how much was heard
         self.paused = True  # no page is there to send to
         self.begun: str | None = None  # the item that binary frames belong to now
+        self.keeps = False  # what is heard is to be kept: it is gathered in `heard`
+        self.heard: list[tuple[str, int, bytes]] = []  # item, first sample, PCM
 
     # -- from the upstream
 
@@ -136,7 +140,7 @@ class Playout:
         item = self.items.get(item_id) or self.cleared.get(item_id)
         if item is None:
             return None
-        item.heard = max(item.heard, min(samples, item.sent))
+        self._hear(item, samples)
         item.forget_heard()
         if item.fully_heard:
             self.items.pop(item_id, None)
@@ -144,12 +148,27 @@ class Playout:
                 self.begun = None
         return item
 
+    def _hear(self, item: ItemAudio, samples: int) -> None:
+        before, item.heard = item.heard, max(item.heard, min(samples, item.sent))
+        if self.keeps and item.heard > before:
+            if item.tail:
+                pcm = item.tail[
+                    (before - item.tail_from) * BYTES_PER_SAMPLE : (item.heard - item.tail_from)
+                    * BYTES_PER_SAMPLE
+                ]
+            else:
+                pcm = item.slice(before, item.heard)
+            if pcm:
+                self.heard.append((item.item_id, before, pcm))
+
     def clear(self) -> list[ItemAudio]:
         """Flush everything: the items of which something is unheard, in order. Those begun wait in `cleared`."""
         flushed = [item for item in self.items.values() if not item.fully_heard]
         self.items.clear()
         self.begun = None
         for item in flushed:
+            if self.keeps:
+                item.tail, item.tail_from = item.slice(item.heard, item.sent), item.heard
             item.kept_from, item.kept = item.produced, bytearray()
             self.cleared[item.item_id] = item
         return flushed
@@ -158,7 +177,7 @@ class Playout:
         """The page answered a clear (or did not: None): the item with its final `heard`."""
         item = self.cleared.pop(item_id, None)
         if item is not None and samples is not None:
-            item.heard = max(item.heard, min(samples, item.sent))
+            self._hear(item, samples)
         return item
 
     def rewind(self, received: tuple[str, int] | None) -> dict[str, object] | None:

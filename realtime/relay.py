@@ -22,7 +22,10 @@ from realtime.effects import (
     CloseUpstream,
     Effect,
     End,
+    KeepAudio,
+    KeepSpan,
     OpenUpstream,
+    RecordAudio,
     RunTool,
     SendBrowser,
     SendBrowserAudio,
@@ -34,6 +37,7 @@ from realtime.effects import (
 from realtime.exceptions import UpstreamError, UpstreamLost
 from realtime.journal import Entry, Journal
 from realtime.queues import Outbox, Uplink
+from realtime.recorder import RecordingThread
 from realtime.session import Session
 from realtime.tools import run_tool
 from realtime.upstream import UpstreamLink, open_upstream
@@ -83,6 +87,7 @@ class Relay:
         session_id: UUID,
         conversation_id: UUID | None,
         user_id: int,
+        recordings: RecordingThread,
         dial: Dial = open_upstream,
         breaker: Breaker | None = None,
     ) -> None:
@@ -95,6 +100,7 @@ class Relay:
         self.breaker = breaker or Breaker()
         self.link: BrowserLink | None = None
         self.uplink = Uplink(MAX_UPLINK_AUDIO_BYTES)
+        self.recorder = recordings.recorder(session_id, self._recording_failed)
         self.finished = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._started_s = self._loop.time()
@@ -146,6 +152,13 @@ class Relay:
         """So much of a budget is used."""
         self.perform(self.session.budget(percent, self.now_ms()))
 
+    def keep(self, level: str) -> None:
+        """The choice that is stored for the conversation."""
+        self.perform(self.session.keep(level, self.now_ms()))
+
+    def _recording_failed(self) -> None:
+        self.perform(self.session.recording_failed(self.now_ms()))
+
     def drain(self) -> None:
         """The process is going down."""
         self.perform(self.session.drain(self.now_ms()))
@@ -196,7 +209,11 @@ class Relay:
                         self.link.close(code)
                         self.link = None
                     self.finished.set()
+                case KeepAudio() | KeepSpan():
+                    self.recorder.put(effect)
                 case record:
+                    if isinstance(record, RecordAudio):
+                        self.recorder.begin()
                     self.journal.put(Entry(self.session_id, self.conversation_id, record, self._saved))
         deadline = self.session.deadline_ms()
         if deadline is not None and (self._armed_ms is None or deadline < self._armed_ms):

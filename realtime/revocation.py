@@ -1,4 +1,4 @@
-"""What ends a person's sessions at once: Django's own signals of logout, changed rights and deletion. No decisions."""
+"""What ends a person's sessions at once, or what they keep: Django's signals of logout, changed rights and deletion."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from conversations.models import Conversation
 from realtime import access
 from realtime.models import RealtimeSession
 from realtime.switchboard import rights_changed
@@ -41,3 +42,10 @@ def person_saved(
 def person_deleted(sender: Any, **more: Any) -> None:
     """A deleted account."""
     transaction.on_commit(rights_changed)
+
+
+@receiver(post_save, sender=Conversation, dispatch_uid="realtime.keeping_chosen")
+def keeping_chosen(sender: Any, update_fields: Collection[str] | None = None, **more: Any) -> None:
+    """Consent was taken back: what is live keeps less from now on."""
+    if update_fields is not None and "keep" in update_fields:
+        transaction.on_commit(rights_changed)

@@ -20,9 +20,9 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, ConversationQuerySet, Message, Preferences
-from realtime import access, budgets, ledger, metrics, ownership, tokens, tools
+from realtime import access, budgets, ledger, metrics, ownership, recordings, tokens, tools
 from realtime.conf import RelayConfig, Seed, relay_config
-from realtime.effects import RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
+from realtime.effects import RecordAudio, RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
 from realtime.exceptions import Refused
 from realtime.journal import Entry
 from realtime.models import ProbeRun, RealtimeSession, SessionEvent, Turn, UsedToken
@@ -148,17 +148,20 @@ def _conversation_for(
         conversation = mine.filter(realtime_sessions__pk=resume_session_id).first()
         if conversation is not None:
             return conversation
-    return _empty_conversation(mine) or conversations.create_conversation(owner=user)
+    return _empty_conversation(user, mine) or conversations.create_conversation(owner=user)
 
 
-def _empty_conversation(mine: ConversationQuerySet) -> Conversation | None:
+def _empty_conversation(user: Any, mine: ConversationQuerySet) -> Conversation | None:
     """One that an attempt without a word left behind. It is claimed by its time: no other mint takes it too."""
     now = timezone.now()
     untouched = now - timedelta(
         seconds=settings.REALTIME_TOKEN_EXPIRY_SEC
     )  # no token for it can still be spent
     ended = mine.filter(realtime_sessions__isnull=False).exclude(realtime_sessions__ended_at=None)
-    found = ended.filter(messages=None, archived_at=None, title="", updated_at__lt=untouched).first()
+    keep = Preferences.of(user).keep  # what was chosen for another one must not come with it
+    found = ended.filter(
+        messages=None, archived_at=None, title="", updated_at__lt=untouched, keep=keep
+    ).first()
     if found is None:
         return None
     claimed = Conversation.objects.filter(pk=found.pk, updated_at=found.updated_at).update(updated_at=now)
@@ -255,6 +258,7 @@ def redeem(
             history = history_seeds(conversation)
             first_position = conversations.begin_stretch(conversation=conversation)
             config = config_for(user, token.modality, history=history, first_position=first_position)
+            config = replace(config, keep=conversation.keep)
             budgets.refuse_if_spent(user, modality=token.modality, engine=config.engine, lock=True)
             RealtimeSession.objects.create(
                 id=token.session_uuid,
@@ -323,6 +327,12 @@ def renew_leases(session_ids: Iterable[UUID]) -> dict[UUID, str]:
         lease_until=lease_end()
     )
     return ends
+
+
+def stored_choices(session_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """What may be kept of each session's conversation."""
+    rows = RealtimeSession.objects.filter(pk__in=list(session_ids), conversation__isnull=False)
+    return dict(rows.values_list("pk", "conversation__keep"))
 
 
 def reap_lost_sessions(now: datetime | None = None) -> int:
@@ -405,7 +415,7 @@ def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) ->
 
 def write_entries(entries: list[Entry]) -> list[str | None]:
     """Store a batch of the journal; returns the message id of each message record, None for the others."""
-    sessions = RealtimeSession.objects.only("engine", "model").in_bulk(
+    sessions = RealtimeSession.objects.only("engine", "model", "conversation").in_bulk(
         list({entry.session_id for entry in entries})
     )
     events: list[SessionEvent] = []
@@ -458,12 +468,17 @@ def _write_entry(entry: Entry, session: RealtimeSession, events: list[SessionEve
         case RecordMessage():
             if entry.conversation_id is None:
                 return None
+            facts = asdict(record)
+            if record.audio_ms is not None and not recordings.exists(session.pk):
+                facts["audio_ms"] = None  # it was deleted meanwhile
             message = conversations.record_message(
-                conversation_id=entry.conversation_id, session_id=entry.session_id, **asdict(record)
+                conversation_id=entry.conversation_id, session_id=entry.session_id, **facts
             )
             return str(message.pk) if message else None
         case RecordEvent(at_ms, name, data):
             events.append(SessionEvent(session_id=entry.session_id, at_ms=at_ms, name=name[:60], data=data))
+        case RecordAudio():
+            recordings.begin(session)
         case RecordTurn():
             _write_turn(entry.session_id, record)
         case RecordUsage():

@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from realtime import upstream_events as up
-from realtime.audio import samples_to_ms
+from realtime.audio import BYTES_PER_SAMPLE, samples_to_ms
 from realtime.browser_events import MAX_TEXT_CHARS, message
 from realtime.effects import (
     CloseBrowser,
     CloseUpstream,
     Effect,
     OpenUpstream,
+    RecordAudio,
     SendUpstream,
     SwapUpstream,
     WarmUpstream,
@@ -73,6 +74,8 @@ class Session(SessionLife):
             self._arm("connect", self.config.connect_deadline_ms)
             self._arm("minute", MINUTE_MS)
             self._dial(0)
+            if self.talk.keeping.audio:
+                self.out.append(RecordAudio())
         self.intake.attach(hello["uplink_samples"])
         if played := hello.get("played"):
             self.turns.position(played["item_id"], played["samples"], now_ms, send=False)
@@ -96,6 +99,8 @@ class Session(SessionLife):
                 },
             )
         )
+        if self.talk.keeping.audio:
+            self._tell_recording()
         self._event("browser.resumed" if resumed else "browser.attached", **hello.get("client", {}))
         if resumed:
             self.talk.snapshot(self.detached_at_ms - self.config.heartbeat_ms)
@@ -128,6 +133,8 @@ class Session(SessionLife):
         self._arm("heartbeat", self.config.heartbeat_ms)
         speaking = self.turns.speaking_item is not None or self.talk.turn_detection is None
         self.out += self.intake.take(pcm, now_ms, ready=self.phase == READY, speaking=speaking)
+        if self.talk.keeping.audio:
+            self.out.append(self.talk.keeping.said(pcm, len(pcm) // BYTES_PER_SAMPLE, now_ms))
         self.talk.audio_in_ms = samples_to_ms(self.intake.total_samples)
         if self.intake.ack_due:
             self._ack()
@@ -137,7 +144,7 @@ class Session(SessionLife):
 
     def note_dropped(self, count_bytes: int) -> None:
         """Microphone audio that never reached the upstream."""
-        self.intake.dropped_bytes += count_bytes
+        self.intake.not_sent(count_bytes)
 
     def _ack(self) -> None:
         self.intake.acked_samples = self.intake.samples
@@ -187,6 +194,7 @@ class Session(SessionLife):
 
     def _on_input_clear(self, _said: dict[str, Any]) -> None:
         self.intake.settled()
+        self.talk.keeping.thrown_away()
         if self.phase == READY:
             self.out.append(SendUpstream(up.clear()))
 
@@ -213,6 +221,7 @@ class Session(SessionLife):
             self.talk.interruptible = said["interruptible"]
         if "turn_detection" in said or "interruptible" in said:
             if "turn_detection" in said:
+                self.talk.keeping.thrown_away()
                 self.talk.turn_detection = up.turn_detection_block(said["turn_detection"])
             if self.talk.turn_detection is not None:
                 self.talk.turn_detection["interrupt_response"] = self.talk.interruptible
@@ -220,6 +229,8 @@ class Session(SessionLife):
                 self._change(
                     up.turn_detection_update(self.talk.turn_detection, self._change_id("turn_detection"))
                 )
+        if "keep" in said:
+            self._keep(said["keep"])
         if "speed" in said and self.phase == READY:
             self._change(up.speed_update(said["speed"], self._change_id("speed")))
         self._event("configured", **{name: True for name in said if name != "type"})

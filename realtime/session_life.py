@@ -14,9 +14,20 @@ from realtime.answers import Answers
 from realtime.audio import samples_to_ms
 from realtime.browser_events import message
 from realtime.conf import RelayConfig
-from realtime.effects import Effect, End, RecordEnd, RecordEvent, RecordUsage, SendBrowser, SendUpstream
+from realtime.effects import (
+    Effect,
+    End,
+    RecordAudio,
+    RecordEnd,
+    RecordEvent,
+    RecordMessage,
+    RecordUsage,
+    SendBrowser,
+    SendUpstream,
+)
 from realtime.exceptions import UpstreamError
 from realtime.intake import Intake
+from realtime.keeping import LEVELS, NOTHING
 from realtime.link_quality import LinkQuality
 from realtime.queues import control_budget, upstream_budget
 from realtime.redial import Redial
@@ -61,7 +72,8 @@ class SessionLife:
         self.config = config
         self.session_id = session_id
         self.out: list[Effect] = []
-        self.talk = Talk(config, self.out)
+        self.intake = Intake(config.uplink_pending_ms)
+        self.talk = Talk(config, self.out, self.intake)
         self.turns, self.answers = Turns(self.talk), Answers(self.talk)
         self.phase = NEW
         self.attached = False
@@ -71,7 +83,6 @@ class SessionLife:
         self.now_ms = 0
         # the way up
         self.pending_commit = False  # push-to-talk was released before the upstream was ready
-        self.intake = Intake(config.uplink_pending_ms)
         self.control_budget = control_budget()
         self.upstream_budget = upstream_budget()
         # the upstream
@@ -165,6 +176,38 @@ class SessionLife:
         self.draining = self.talk.gate.held = True
         self._send(message("draining", message="This server is restarting. The call will go on in a moment."))
         return self._flush()
+
+    # ---- what is kept ------------------------------------------------------------------------------------
+
+    def keep(self, level: str, now_ms: int) -> list[Effect]:
+        """The choice that is stored for the conversation. It takes consent away; only the person's page gives more."""
+        self.now_ms = now_ms
+        if self.phase != ENDED and LEVELS.index(level) < LEVELS.index(self.talk.keeping.level):
+            self._keep(level)
+        return self._flush()
+
+    def recording_failed(self, now_ms: int) -> list[Effect]:
+        """Audio cannot be kept any more: the call goes on without."""
+        self.now_ms = now_ms
+        keeping = self.talk.keeping
+        if self.phase != ENDED and keeping.audio:
+            keeping.may_record = False
+            self._keep(keeping.level)
+            self._event("recording.failed")
+            self._warn("recording.stopped", "Your audio could not be kept any further. The call goes on.")
+        return self._flush()
+
+    def _keep(self, level: str) -> None:
+        changed = self.talk.keeping.choose(level)
+        self.talk.transcript.keeps = level != NOTHING
+        if changed:
+            self.talk.playout.keeps = self.talk.keeping.audio
+            self._tell_recording()
+            if self.talk.keeping.audio:
+                self.out.append(RecordAudio())
+
+    def _tell_recording(self) -> None:
+        self._send(message("recording", on=self.talk.keeping.audio))
 
     @property
     def quiet(self) -> bool:
@@ -278,5 +321,7 @@ class SessionLife:
                 self.shown_state = state
                 self._send(message("state", state=state, detail=None), overtakes=state == "hearing")
         effects = list(self.out)
+        if unkept := self.talk.transcript.unkept:
+            effects = [e for e in effects if not (isinstance(e, RecordMessage) and e.item_id in unkept)]
         self.out.clear()
         return effects

@@ -25,6 +25,7 @@ from realtime.breaker import Breaker
 from realtime.clock import SteadyClock
 from realtime.exceptions import Refused
 from realtime.journal import Journal
+from realtime.recorder import RecordingThread
 from realtime.relay import BrowserLink, Dial, Relay
 from realtime.services import Opening
 from realtime.session import Session
@@ -45,6 +46,7 @@ class Switchboard:
         self.journal = journal
         self.dial = dial
         self.breaker = Breaker()
+        self.recordings = RecordingThread()
         self.relays: dict[UUID, Relay] = {}
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,6 +85,7 @@ class Switchboard:
             session_id=opening.session_id,
             conversation_id=opening.conversation_id,
             user_id=opening.user_id,
+            recordings=self.recordings,
             dial=self.dial,
             breaker=self.breaker,
         )
@@ -103,6 +106,7 @@ class Switchboard:
         try:
             await relay.run()
         finally:
+            relay.recorder.close()
             self.relays.pop(relay.session_id, None)
 
     def _keep_house(self) -> None:
@@ -135,6 +139,10 @@ class Switchboard:
         for session_id, percent in used.items():
             if relay := self.relays.get(session_id):
                 relay.budget(percent)
+        levels = await database_sync_to_async(services.stored_choices)(list(self.relays))
+        for session_id, level in levels.items():
+            if relay := self.relays.get(session_id):
+                relay.keep(level)
 
     def check_rights(self) -> None:
         """Somebody's rights changed: look now, not at the next renewal. On the loop's own thread; never waits."""
@@ -198,6 +206,7 @@ class Switchboard:
         for task in self._housekeeping:
             task.cancel()
         await asyncio.gather(self._hang_up(), self.journal.flush(save_s))
+        await self.recordings.close(1.0)
         await self.journal.close(1.0)
 
     async def _hang_up(self) -> None:

@@ -9,6 +9,8 @@ from realtime.browser_events import message
 from realtime.conf import RelayConfig
 from realtime.effects import Effect, RecordEvent, RecordUsage, SendBrowser
 from realtime.gate import ResponseGate
+from realtime.intake import Intake
+from realtime.keeping import NOTHING, Keeping
 from realtime.latency import TurnMarks
 from realtime.playout import Playout
 from realtime.transcript import PENDING, Item, Transcript
@@ -18,11 +20,16 @@ from realtime.usage import RunningCost
 class Talk:
     """The state of the talk. Effects are appended to `out`, which the session hands to its relay."""
 
-    def __init__(self, config: RelayConfig, out: list[Effect]) -> None:
+    def __init__(self, config: RelayConfig, out: list[Effect], intake: Intake) -> None:
         self.config = config
         self.out = out
+        self.keeping = Keeping(
+            config.keep, intake, may_record=config.may_record and config.modality == "voice"
+        )
         self.transcript = Transcript(config.first_position)
         self.playout = Playout(ms_to_samples(config.ahead_ms), config.downlink_cap_bytes)
+        self.transcript.keeps = self.keeping.level != NOTHING
+        self.playout.keeps = self.keeping.audio
         self.gate = ResponseGate(config.responses_per_minute)
         self.turn_detection = config.turn_detection
         self.interruptible = config.interruptible
@@ -65,6 +72,14 @@ class Talk:
                 )
             )
         )
+
+    def keep_heard(self, now_ms: int) -> None:
+        """What the page has just played is kept, when the person wants that."""
+        for item_id, first, pcm in self.playout.heard:
+            self.out.append(self.keeping.heard(item_id, first, pcm, now_ms))
+            if item := self.transcript.items.get(item_id):
+                item.audio_ms = self.keeping.heard_ms(item_id)
+        self.playout.heard.clear()
 
     def discard(self, item: Item) -> None:
         """Of this item nothing came: it is not kept, and the page takes its place away."""

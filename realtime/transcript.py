@@ -35,6 +35,7 @@ class Item:
     checkpoint_ms: int = 0
     shown: bool = False  # the page was told of it
     message_id: str = ""
+    audio_ms: int | None = None  # so much of its sound is kept
 
     @property
     def heard_text(self) -> str:
@@ -48,6 +49,8 @@ class Transcript:
     def __init__(self, first_position: int) -> None:
         self.first_position = first_position
         self.items: dict[str, Item] = {}  # insertion order is the order of onset
+        self.keeps = True
+        self.unkept: set[str] = set()  # items that began when nothing was to be kept
 
     def open(self, item_id: str, role: str, modality: str, now_ms: int, client_id: str = "") -> Item:
         """The item, made at its onset if it is new."""
@@ -55,6 +58,8 @@ class Transcript:
         if item is None:
             item = Item(item_id, role, modality, len(self.items), client_id, changed_ms=now_ms)
             self.items[item_id] = item
+            if not self.keeps:
+                self.unkept.add(item_id)
         return item
 
     def discard(self, item_id: str) -> None:
@@ -86,6 +91,7 @@ class Transcript:
             heard_ms=item.heard_ms,
             generated_ms=item.generated_ms,
             client_id=item.client_id,
+            audio_ms=item.audio_ms,
         )
 
     def mark_heard(self, item: Item, heard_ms: int, generated_ms: int, complete: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from realtime import upstream_events as up
 from realtime.audio import ms_to_samples, samples_to_ms
 from realtime.browser_events import message
-from realtime.effects import RecordUsage, SendBrowser, SendUpstream
+from realtime.effects import KeepSpan, RecordUsage, SendBrowser, SendUpstream
 from realtime.gate import Phase
 from realtime.latency import TurnMarks
 from realtime.playout import ItemAudio
@@ -70,6 +70,7 @@ class Turns:
         """Push-to-talk was released."""
         self.talk.input_ended(now_ms)
         self.talk.tool_rounds = 0
+        self.talk.keeping.released()
         self.talk.out.append(SendUpstream(up.commit()))
         self.talk.out += self.talk.gate.want(now_ms)
 
@@ -110,6 +111,7 @@ class Turns:
         audio = self.talk.playout.position(item_id, samples)
         if audio is None:
             return
+        self.talk.keep_heard(now_ms)
         item = self.talk.transcript.items.get(item_id)
         marks = self.talk.marks.get(item.response_id) if item else None
         if marks and audio.heard > 0:
@@ -151,6 +153,7 @@ class Turns:
     def _settle(self, item_id: str, samples: int, now_ms: int) -> None:
         """What was heard of a flushed item is known: tell the upstream, keep it, show it."""
         audio = self.talk.playout.settle(item_id, samples)
+        self.talk.keep_heard(now_ms)
         self.estimates.pop(item_id, None)
         item = self.talk.transcript.items.get(item_id)
         if audio is None or item is None:
@@ -176,6 +179,7 @@ class Turns:
         item = self._open_user(up.id_of(event, "item_id"), now_ms)
         self.speaking_item = item.item_id
         self.speech_began_ms = up.count_of(event, "audio_start_ms")
+        self.talk.keeping.speech_began(item.item_id, self.speech_began_ms)
         self.talk.note("speech.started", now_ms)
         self.talk.out.append(
             SendBrowser(
@@ -199,7 +203,9 @@ class Turns:
         self.talk.note("speech.stopped", now_ms)
         if self.speaking_item == item_id:
             self.speaking_item = None
-            length_ms = up.count_of(event, "audio_end_ms") - self.speech_began_ms
+            ended_ms = up.count_of(event, "audio_end_ms")
+            self.talk.keeping.speech_ended(item_id, ended_ms)
+            length_ms = ended_ms - self.speech_began_ms
             self.talk.transcript.items[item_id].generated_ms = length_ms if length_ms > 0 else None
         self.talk.out.append(SendBrowser(message("speech.stopped", item_id=item_id, at_ms=now_ms)))
 
@@ -208,6 +214,10 @@ class Turns:
         item = self._open_user(up.id_of(event, "item_id"), now_ms)
         self.speaking_item = None
         self.talk.tool_rounds = 0
+        keeping = self.talk.keeping
+        if span := keeping.span_of(item.item_id, by_hand=self.talk.turn_detection is None):
+            item.audio_ms = samples_to_ms(keeping.kept_samples(*span))
+            self.talk.out.append(KeepSpan(item.item_id, *span))
         self.talk.out.append(self.talk.transcript.record(item))
         if self.talk.turn_detection and self.talk.turn_detection.get("create_response", True):
             self.talk.gate.expect(now_ms)

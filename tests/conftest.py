@@ -1,6 +1,8 @@
 """The cast of all tests: Ada, Bob, and who speaks for them. Fixtures of one area live beside its tests."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -24,6 +26,16 @@ def bob(db: None) -> User:
 def operator(db: None) -> User:
     """A superuser."""
     return User.objects.create_superuser("operator", "operator@example.com", "operator-secret-1")
+
+
+@pytest.fixture
+def recordings_folder(settings: Any, tmp_path: Path) -> Path:
+    """Where kept audio goes in this test."""
+    folder = tmp_path / "recordings"
+    place = {**settings.STORAGES["recordings"]}
+    place["OPTIONS"] = {**place["OPTIONS"], "location": folder}
+    settings.STORAGES = {**settings.STORAGES, "recordings": place}
+    return folder
 
 
 @pytest.fixture

@@ -5,12 +5,14 @@ from typing import Any
 from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from conversations.api.serializers import ConversationSerializer, MessageSerializer, PreferencesSerializer
 from conversations.models import Conversation, Preferences
-from realtime.models import RealtimeSession, UsedToken
+from realtime.models import RealtimeSession, Recording, UsedToken
+from realtime.recording_file import LANES
 
 EXPORT_FORMAT = "voiceproject-export-1"
 _SESSION_FIELDS = (
@@ -51,6 +53,7 @@ def export_person(user: User) -> dict[str, Any]:
         "preferences": PreferencesSerializer(Preferences.of(user)).data,
         "conversations": [_conversation(conversation) for conversation in conversations],
         "sessions": _sessions(user),
+        "recordings": _recordings(user),
     }
 
 
@@ -92,4 +95,18 @@ def _sessions(user: User) -> list[dict[str, Any]]:
             "usage": [{name: getattr(row, name) for name in _USAGE_FIELDS} for row in session.usage.all()],
         }
         for session in sessions
+    ]
+
+
+def _recordings(user: User) -> list[dict[str, Any]]:
+    """Kept audio is too large for JSON: where it can be fetched, with the same rights as this export."""
+    return [
+        {
+            "session_id": row.pk,
+            "conversation_id": row.conversation_id,
+            "created_at": row.created_at,
+            "expires_at": row.expires_at,
+            "wav": {lane: reverse("session_audio", args=[row.pk, lane]) for lane in LANES},
+        }
+        for row in Recording.objects.filter(conversation__owner=user).order_by("created_at")
     ]

@@ -15,7 +15,7 @@ from rest_framework import serializers
 
 from conversations.api import serializers as shapes
 from conversations.api import views as conversations
-from realtime.api import sessions, views
+from realtime.api import recordings, sessions, views
 from realtime.api.serializers import MintRequest
 from voiceproject import account_api
 
@@ -128,6 +128,20 @@ def describe() -> None:
     )(sessions.SessionList)
     extend_schema_view(delete=extend_schema(responses=answers({204: None}, missing=True)))(
         sessions.SessionDetail
+    )
+    wav: dict[Any, Any] = {
+        (200, "audio/wav"): OpenApiTypes.BINARY,
+        (206, "audio/wav"): OpenApiTypes.BINARY,
+        416: OpenApiResponse(description="There is nothing in this range."),
+    }
+    lane = OpenApiParameter("lane", str, OpenApiParameter.PATH, enum=["said", "heard", "both"])
+    heard = extend_schema(responses=answers(wav, missing=True))
+    extend_schema_view(get=heard)(recordings.MessageAudio)
+    extend_schema_view(get=extend_schema(parameters=[lane], responses=answers(wav, missing=True)))(
+        recordings.SessionLane
+    )
+    extend_schema_view(delete=extend_schema(responses=answers({204: None}, missing=True)))(
+        recordings.ConversationAudio
     )
     problems: dict[Any, Any] = dict.fromkeys((400, 403, 404, 429, 503), PROBLEM)
     extend_schema_view(

@@ -62,10 +62,11 @@ class PreferencesForm(forms.ModelForm):
     captions = forms.BooleanField(label=_("Captions"), required=False)
     language = forms.ChoiceField(label=_("Language"), choices=choices.LANGUAGE_CHOICES, required=False)
     theme = forms.ChoiceField(label=_("Colours"), choices=choices.THEME_CHOICES)
+    keep = forms.ChoiceField(label=_("Kept of new conversations"), choices=choices.KEEP_CHOICES)
 
     class Meta:
         model = Preferences
-        fields = ("voice", "turn_preset", "captions", "language", "theme")
+        fields = ("voice", "turn_preset", "captions", "language", "theme", "keep")
 
 
 class DeleteAccountForm(forms.Form):

@@ -1,4 +1,4 @@
-"""What is old enough to go, and its deletion: conversations, sessions, the remains of logins. The command: `purge`."""
+"""What is old enough to go, and its deletion: conversations, audio, sessions, logins' remains. The command: `purge`."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,10 +12,12 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from conversations.models import AuditEntry, Conversation
-from realtime.models import RealtimeSession, UsedToken
+from realtime import recordings
+from realtime.models import RealtimeSession, Recording, UsedToken
 
 BATCH = 500
 ATTEMPTS_KEPT = timedelta(days=1)
+LOST_AUDIO = "files of audio that belong to nothing"
 
 
 def due(now: datetime | None = None) -> dict[str, QuerySet[Model]]:
@@ -26,6 +28,7 @@ def due(now: datetime | None = None) -> dict[str, QuerySet[Model]]:
     ended = now - timedelta(days=settings.RETENTION_SESSION_DAYS)
     return {
         "conversations": Conversation.objects.filter(Q(updated_at__lt=silent) | Q(deleted_at__lt=deleted)),
+        "recordings": Recording.objects.filter(expires_at__lt=now),
         "sessions": RealtimeSession.objects.filter(ended_at__lt=ended),
         "audit entries": AuditEntry.objects.filter(at__lt=ended),
         "spent tokens": UsedToken.objects.filter(used_at__lt=now - ATTEMPTS_KEPT),
@@ -37,6 +40,7 @@ def due(now: datetime | None = None) -> dict[str, QuerySet[Model]]:
 
 def purge(now: datetime | None = None, *, tell: Callable[[str, int], None] | None = None) -> dict[str, int]:
     """Delete what is due, a batch a transaction; returns how many of each. Safe to stop at any point and run again."""
+    now = now or timezone.now()
     counts = {}
     for what, rows in due(now).items():
         count = 0
@@ -48,4 +52,7 @@ def purge(now: datetime | None = None, *, tell: Callable[[str, int], None] | Non
         counts[what] = count
         if tell is not None:
             tell(what, count)
+    counts[LOST_AUDIO] = recordings.delete_orphans(now)
+    if tell is not None:
+        tell(LOST_AUDIO, counts[LOST_AUDIO])
     return counts

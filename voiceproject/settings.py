@@ -138,6 +138,24 @@ if REDIS_URL:
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
+# Audio that people let be kept (see docs/recordings.md): files, readable by this site's user alone.
+REALTIME_RECORDING = env_bool("REALTIME_RECORDING", True)
+REALTIME_RECORDING_DIR = Path(env_str("REALTIME_RECORDING_DIR") or DATA_DIR / "recordings")
+REALTIME_RECORDING_RETENTION_DAYS = env_int("REALTIME_RECORDING_RETENTION_DAYS", 30, low=1, high=3_650)
+REALTIME_RECORDING_MIN_FREE_MB = env_int("REALTIME_RECORDING_MIN_FREE_MB", 200, low=0, high=1_000_000)
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "recordings": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": REALTIME_RECORDING_DIR,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+}
+
 # ---- accounts --------------------------------------------------------------------------------------------------
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

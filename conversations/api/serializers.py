@@ -18,7 +18,7 @@ class ConversationSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Conversation
-        fields = ["id", "title", "created_at", "updated_at", "archived"]
+        fields = ["id", "title", "created_at", "updated_at", "archived", "keep"]
 
     def get_archived(self, conversation: Conversation) -> bool:
         """Whether it was put away."""
@@ -30,12 +30,14 @@ class ConversationChanges(serializers.Serializer):
 
     title = serializers.CharField(max_length=TITLE_MAX_CHARS, allow_blank=True, required=False)
     archived = serializers.BooleanField(required=False)
+    keep = serializers.ChoiceField(choices=choices.KEEP_CHOICES, required=False)
 
 
 class NewConversation(serializers.Serializer):
     """What a new conversation may begin with."""
 
     title = serializers.CharField(max_length=TITLE_MAX_CHARS, allow_blank=True, default="")
+    keep = serializers.ChoiceField(choices=choices.KEEP_CHOICES, required=False)
 
 
 class ConversationQuery(serializers.Serializer):
@@ -54,7 +56,7 @@ class MessageSerializer(serializers.ModelSerializer):
         model = Message
         fields = [
             *("id", "item_id", "client_id", "position", "role", "modality", "status", "text", "html"),
-            *("heard_chars", "heard_ms", "generated_ms", "created_at"),
+            *("heard_chars", "heard_ms", "generated_ms", "audio_ms", "created_at"),
         ]
 
     def get_html(self, message: Message) -> SafeString:
@@ -82,7 +84,8 @@ class PreferencesSerializer(serializers.ModelSerializer):
     turn_preset = serializers.ChoiceField(choices=choices.TURN_PRESET_CHOICES)
     language = serializers.ChoiceField(choices=choices.LANGUAGE_CHOICES, allow_blank=True)
     theme = serializers.ChoiceField(choices=choices.THEME_CHOICES)
+    keep = serializers.ChoiceField(choices=choices.KEEP_CHOICES)
 
     class Meta:
         model = Preferences
-        fields = ["voice", "turn_preset", "captions", "language", "theme"]
+        fields = ["voice", "turn_preset", "captions", "language", "theme", "keep"]

@@ -58,7 +58,7 @@ class ConversationList(PrivateAPIView):
         """A new conversation: 201."""
         new = NewConversation(data=request.data)
         new.is_valid(raise_exception=True)
-        conversation = services.create_conversation(owner=request.user, title=new.validated_data["title"])
+        conversation = services.create_conversation(owner=request.user, **new.validated_data)
         return Response(ConversationSerializer(conversation).data, status=status.HTTP_201_CREATED)
 
 
@@ -70,7 +70,7 @@ class ConversationDetail(PrivateAPIView):
         return Response(ConversationSerializer(_own(request, conversation_id)).data)
 
     def patch(self, request: Request, conversation_id: UUID) -> Response:
-        """Set `title`, `archived` or both."""
+        """Set any of `title`, `archived` and `keep`."""
         conversation = _own(request, conversation_id)
         changes = ConversationChanges(data=request.data)
         changes.is_valid(raise_exception=True)
@@ -80,6 +80,8 @@ class ConversationDetail(PrivateAPIView):
             archive = changes.validated_data["archived"]
             move = services.archive_conversation if archive else services.unarchive_conversation
             move(conversation=conversation)
+        if "keep" in changes.validated_data:
+            services.choose_keeping(conversation=conversation, keep=changes.validated_data["keep"])
         return Response(ConversationSerializer(conversation).data)
 
     def delete(self, request: Request, conversation_id: UUID) -> Response:

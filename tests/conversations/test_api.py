@@ -32,7 +32,7 @@ class TestConversations:
     def test_a_new_one_can_be_listed_and_read(self, api: APIClient, ada: User) -> None:
         made = api.post("/api/conversations/", {}, format="json")
         assert made.status_code == 201
-        assert set(made.json()) == {"id", "title", "created_at", "updated_at", "archived"}
+        assert set(made.json()) == {"id", "title", "created_at", "updated_at", "archived", "keep"}
         assert api.get("/api/conversations/").json() == {"results": [made.json()], "next": None}
         assert api.get(f"/api/conversations/{made.json()['id']}/").json() == made.json()
         assert Conversation.objects.get().owner == ada
@@ -44,6 +44,9 @@ class TestConversations:
         url = f"/api/conversations/{talk.pk}/"
         changed = api.patch(url, {"title": "Bread", "archived": True}, format="json").json()
         assert (changed["title"], changed["archived"]) == ("Bread", True)
+        assert api.patch(url, {"keep": "audio"}, format="json").json()["keep"] == "audio"
+        assert api.patch(url, {"keep": "all"}, format="json").status_code == 400
+        assert api.patch(url, {"keep": "transcript"}, format="json").json() == changed
         assert api.patch(url, {"archived": False}, format="json").json() == changed | {"archived": False}
 
     def test_archived_ones_have_their_own_list(self, api: APIClient, talk: Conversation) -> None:
@@ -158,6 +161,7 @@ class TestMessages:
             "heard_chars": None,
             "heard_ms": None,
             "generated_ms": None,
+            "audio_ms": None,
         }
 
     @pytest.mark.parametrize(
@@ -233,7 +237,14 @@ class TestMessages:
 
 class TestPreferences:
     url = "/api/preferences/"
-    defaults = {"voice": "", "turn_preset": "normal", "captions": True, "language": "", "theme": "system"}
+    defaults = {
+        "voice": "",
+        "turn_preset": "normal",
+        "captions": True,
+        "language": "",
+        "theme": "system",
+        "keep": "transcript",
+    }
 
     def test_they_begin_with_the_defaults(self, api: APIClient) -> None:
         assert api.get(self.url).json() == self.defaults
@@ -245,6 +256,7 @@ class TestPreferences:
             "captions": False,
             "language": "de",
             "theme": "dark",
+            "keep": "nothing",
         }
         for name, value in wanted.items():
             assert api.patch(self.url, {name: value}, format="json").json()[name] == value
@@ -260,7 +272,7 @@ class TestPreferences:
                 ("turn_preset", "loud"),
                 ("captions", 7),
             ],
-            *[("language", "tlh"), ("theme", "pink"), ("theme", ["dark"])],
+            *[("language", "tlh"), ("theme", "pink"), ("theme", ["dark"]), ("keep", "everything")],
         ],
     )
     def test_what_is_not_on_the_list_is_refused(self, api: APIClient, name: str, value: Any) -> None:

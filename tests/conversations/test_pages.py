@@ -70,6 +70,7 @@ def test_a_new_chat_begins_empty(adas: Client, settings: Settings) -> None:
             "captions": True,
             "language": "",
             "theme": "system",
+            "keep": "transcript",
         },
         "voice": {"enabled": True, "offline": True, "model": settings.REALTIME_MODEL},
         "user": {"name": "ada", "is_staff": False},

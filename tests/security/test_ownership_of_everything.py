@@ -1,8 +1,9 @@
 """Another person's object does not exist: every address that names one, taken from the URL configuration."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,11 +12,21 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from conversations import services as conversations
 from conversations.models import Message
-from realtime import access, services
+from realtime import access, recordings, services
+from realtime.effects import KeepAudio, KeepSpan
+from realtime.models import RealtimeSession, Recording
+from realtime.recording_file import chunks_of
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # Arguments that name no object: a format of export, and the admin's own, which staff only may open.
-NO_OBJECT = {"form": "json", "uidb64": "MQ", "token": "set-password", "app_label": "auth", "url": "x"}
+NO_OBJECT = {
+    "form": "json",
+    "uidb64": "MQ",
+    "token": "set-password",
+    "app_label": "auth",
+    "url": "x",
+    "lane": "said",
+}
 STAFF_ONLY = "admin/"
 
 
@@ -37,16 +48,20 @@ WITH_ARGUMENTS = [
 
 
 @pytest.fixture
-def hers(ada: User) -> dict[str, UUID]:
+def hers(ada: User, recordings_folder: Path) -> dict[str, UUID]:
     """An object of Ada's for each name of an argument that the URL configuration knows."""
     conversation = conversations.create_conversation(owner=ada, title="hers alone")
-    message = conversations.record_message(
-        conversation_id=conversation.pk, session_id=uuid4(), item_id="i", position=1, role="user",
-        modality="text", status="completed", text="hers alone",
-    )  # fmt: skip
-    assert message is not None
     minted = services.mint(user=ada, origin="", conversation_id=conversation.pk)
     services.redeem(token_text=minted.token, origin="", worker="w")
+    message = conversations.record_message(
+        conversation_id=conversation.pk, session_id=minted.session_id, item_id="i", position=1, role="user",
+        modality="voice", status="completed", text="hers alone", audio_ms=1,
+    )  # fmt: skip
+    assert message is not None
+    recordings.begin(RealtimeSession.objects.get())
+    file = recordings_folder / Recording.objects.get().file
+    file.parent.mkdir(parents=True)
+    file.write_bytes(chunks_of([KeepAudio("said", "", 0, 0, b"hers alone"), KeepSpan("i", 0, 5)]))
     return {"conversation_id": conversation.pk, "message_id": message.pk, "session_id": minted.session_id}
 
 
@@ -81,6 +96,7 @@ def test_another_person_s_object_is_404_at(
         )
         assert answer.status_code in (404, 405), f"{method} {url}"
         assert "hers alone" not in answer.content.decode()
+        assert not answer.streaming
     assert answer_of_owner(ada, url) in (200, 405)
     assert Message.objects.get().text == "hers alone"
     assert access.live_sessions(ada).count() == 1

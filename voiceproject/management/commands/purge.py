@@ -3,13 +3,15 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
 
+from realtime import recordings
 from voiceproject import retention
 
 
 class Command(BaseCommand):
     help = (
-        "Delete conversations, sessions and remains of logins that are older than the retention settings say."
+        "Delete conversations, audio, sessions and remains of logins older than the retention settings say."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,5 +23,7 @@ class Command(BaseCommand):
         if dry_run:
             for what, rows in retention.due().items():
                 self.stdout.write(f"would delete {rows.count()} {what}")
+            lost = recordings.orphans(timezone.now())
+            self.stdout.write(f"would delete {len(lost)} {retention.LOST_AUDIO}")
             return
         retention.purge(tell=lambda what, count: self.stdout.write(f"deleted {count} {what}"))
