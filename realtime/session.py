@@ -1,7 +1,8 @@
 """The state machine of a session: events of the page and the upstream in, effects out. Pure; time is an argument.
 
-It takes what both sides say and what time brings. The session's state and ends are in `session_life.py`, the talk
-itself in `turns.py` and `answers.py`, microphone audio in `intake.py`. Times are ms since the session began. Every
+It takes what both sides say and what time brings. The session's state and ends are in `session_life.py`, the coming and
+going of its upstream in `session_upstream.py`, the talk itself in `turns.py` and `answers.py`, microphone audio in
+`intake.py`. Times are ms since the session began. Every
 public verb returns the effects for the relay to perform, in order; `deadline_ms()` says when `tick()` is due.
 """
 
@@ -14,46 +15,30 @@ from realtime.audio import BYTES_PER_SAMPLE, samples_to_ms
 from realtime.browser_events import MAX_TEXT_CHARS, message
 from realtime.effects import (
     CloseBrowser,
-    CloseUpstream,
     Effect,
-    OpenUpstream,
     RecordAudio,
     SendUpstream,
-    SwapUpstream,
-    WarmUpstream,
 )
 from realtime.exceptions import (
     FATAL_UPSTREAM_CODES,
     BadMessage,
     TooFast,
-    UpstreamError,
     UpstreamLost,
     UpstreamRefused,
     UpstreamTimeout,
     upstream_code_error,
 )
-from realtime.session_life import (
-    CONFIGURING,
-    CONNECTING,
-    ENDED,
-    IDLE_WARNING_MS,
-    LOST,
-    MINUTE_MS,
-    NEW,
-    READY,
-    SessionLife,
-)
-from realtime.turns import OWN_ITEM
+from realtime.session_life import CONFIGURING, ENDED, IDLE_WARNING_MS, MINUTE_MS, NEW, READY
+from realtime.session_upstream import SessionUpstream
 
 LIMIT_WARNING_MS = 60_000
 MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
 MAX_IGNORED_TYPES = 100  # counted by name; an upstream that invents more of them fills no memory
 MALFORMED_WINDOW_MS = 10_000
-ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
 FREE_OF_CHARGE = frozenset({"ping", "playout.started", "playout.position", "playout.cleared"})
 
 
-class Session(SessionLife):
+class Session(SessionUpstream):
     """One session, from the first connection of its page to its end."""
 
     # ---- the page ----------------------------------------------------------------------------------------
@@ -256,59 +241,6 @@ class Session(SessionLife):
 
     # ---- the upstream ------------------------------------------------------------------------------------
 
-    def _dial(self, after_ms: int) -> None:
-        self.phase = CONNECTING if self.phase == NEW else LOST
-        self.out.append(OpenUpstream(after_ms))
-
-    def upstream_opened(self, now_ms: int) -> list[Effect]:
-        """The socket is open: configure it, tell it what was said before, and wait for its word."""
-        self.now_ms = now_ms
-        if self.phase == ENDED:
-            return [CloseUpstream()]
-        self.phase = CONFIGURING
-        self.out += [SendUpstream(event) for event in self._introduction()]
-        self._arm("configure", self.config.configure_deadline_ms)
-        return self._flush()
-
-    def _introduction(self) -> list[dict[str, Any]]:
-        """What a new upstream is told first: its configuration, and what was said before."""
-        self.configures += 1
-        self.configure_id = f"configure_{self.configures}"
-        update = up.session_update(self.config, self.configure_id)
-        if self.config.modality == "voice":
-            update["session"]["audio"]["input"]["turn_detection"] = self.talk.turn_detection
-        history = self.config.history + self.talk.transcript.seeds()
-        return [update, *up.seeds(history, f"{OWN_ITEM}{self.configures}_")]
-
-    def upstream_warmed(self, now_ms: int) -> list[Effect]:
-        """The next upstream is configured. It takes over between two turns, or is given up when somebody spoke."""
-        self.now_ms = now_ms
-        if (
-            self.phase == READY
-            and self.quiet
-            and self.turns.speaking_item is None
-            and self.warm_items == self._said()
-        ):
-            self.out.append(SwapUpstream())
-            self._event("upstream.rotated")
-            self.rotations += 1
-            self._arm("rotate", self.config.rotate_after_ms)
-            self.intake.lost()  # what was no item yet, such as the onset of a word
-            self.out += self.intake.ready(speaking=False)
-        elif self.phase == READY:
-            self._arm("rotate", ROTATE_AGAIN_MS)
-        return self._flush()
-
-    def warming_failed(self, now_ms: int) -> list[Effect]:
-        """The next upstream could not be had: the live one goes on."""
-        self.now_ms = now_ms
-        if self.phase == READY:
-            self._arm("rotate", ROTATE_LATER_MS)
-        return self._flush()
-
-    def _said(self) -> int:
-        return len(self.talk.transcript.items)
-
     def upstream_event(self, event: dict[str, Any], now_ms: int) -> list[Effect]:
         """One event of the upstream. Malformed ones are dropped and counted, unknown ones ignored and counted."""
         self.now_ms = now_ms
@@ -431,32 +363,6 @@ class Session(SessionLife):
         self._disarm("stuck")
         self._touch()
 
-    def upstream_closed(self, error: UpstreamError, now_ms: int) -> list[Effect]:
-        """The socket could not be opened, or is gone. `error` says whether trying again can help."""
-        self.now_ms = now_ms
-        if self.phase != ENDED:
-            self._lost(error)
-        return self._flush()
-
-    def _lost(self, error: UpstreamError) -> None:
-        """Dial again with backoff and full jitter, or give up."""
-        was_ready = self.phase == READY
-        self.last_error = error
-        self.turns.upstream_lost(self.now_ms)
-        self.intake.lost()
-        self._disarm("configure", "rotate", "stuck")
-        self.out.append(CloseUpstream())
-        self._event("upstream.lost", code=error.code)
-        if not self.attached and was_ready:
-            self._end("browser_gone")  # nobody listens: do not pay for another one
-            return
-        delay_ms = self.redial.delay_ms(error)
-        if delay_ms is None:
-            self._fail(error)
-            return
-        self.upstream_reconnects += 1
-        self._dial(delay_ms)
-
     # ---- tools and the journal ---------------------------------------------------------------------------
 
     def tool_result(self, name: str, call_id: str, output: str, ok: bool, now_ms: int) -> list[Effect]:
@@ -518,8 +424,4 @@ class Session(SessionLife):
             self._warn("answer.slow", "The answer stopped coming. Ask again.")
             self.talk.gate.expired(self.now_ms)
         elif name == "rotate":
-            if self.quiet and self.turns.speaking_item is None and self.attached:
-                self.warm_items = self._said()
-                self.out.append(WarmUpstream(tuple(self._introduction())))
-            else:
-                self._arm("rotate", ROTATE_AGAIN_MS)
+            self._rotate()
