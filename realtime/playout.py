@@ -64,6 +64,8 @@ class Playout:
         self.begun: str | None = None  # the item that binary frames belong to now
         self.keeps = False  # what is heard is to be kept: it is gathered in `heard`
         self.heard: list[tuple[str, int, bytes]] = []  # item, first sample, PCM
+        self._done: ItemAudio | None = None  # the last one that was heard to its end
+        self._end_owed: ItemAudio | None = None  # its end may have been lost with a connection
 
     # -- from the upstream
 
@@ -94,6 +96,9 @@ class Playout:
         effects: list[Effect] = []
         if self.paused:
             return effects
+        if self._end_owed is not None:
+            effects.append(_end_of(self._end_owed))
+            self._end_owed = None
         room = self.ahead_samples - sum(item.sent - item.heard for item in self.items.values())
         for item in self.items.values():
             if item.ended:
@@ -108,7 +113,7 @@ class Playout:
             if item.sent < item.produced or not item.finished:
                 break  # items are spoken one after the other
             if item.produced:
-                effects.append(SendBrowser(message("audio.end", item_id=item.item_id, samples=item.produced)))
+                effects.append(_end_of(item))
             item.ended = True
         return effects
 
@@ -143,7 +148,7 @@ class Playout:
         self._hear(item, samples)
         item.forget_heard()
         if item.fully_heard:
-            self.items.pop(item_id, None)
+            self._done = self.items.pop(item_id, None) or self._done
             if self.begun == item_id:
                 self.begun = None
         return item
@@ -188,6 +193,8 @@ class Playout:
         self.paused, self.begun = False, None
         first: dict[str, object] | None = None
         held_before = received is not None and received[0] in self.items
+        if received is not None and self._done is not None and received[0] == self._done.item_id:
+            self._end_owed = self._done
         for item in self.items.values():
             if held_before and received is not None and item.item_id != received[0]:
                 continue  # the page holds all of the items before the one it names
@@ -200,3 +207,7 @@ class Playout:
             if first is None and item.sent < item.produced:
                 first = {"item_id": item.item_id, "samples": item.sent}
         return first
+
+
+def _end_of(item: ItemAudio) -> SendBrowser:
+    return SendBrowser(message("audio.end", item_id=item.item_id, samples=item.produced))

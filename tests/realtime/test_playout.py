@@ -155,3 +155,25 @@ def test_a_page_that_comes_back_ends_up_with_every_sample_once(
 def _heard_of(playout: Playout, name: str, data: bytes) -> int:
     item = playout.items.get(name)
     return len(data) // 2 if item is None else item.heard
+
+
+def test_an_end_that_may_be_lost_with_a_connection_is_told_again_to_a_page_that_holds_all() -> None:
+    playout = playing()
+    playout.add("a", pcm(0, 100))
+    playout.finish("a")
+    assert messages_of(playout.due()) == ["audio.begin", "audio.end"]
+    playout.paused = True
+    playout.position("a", 100)  # as the page says with its `hello`: the last frame came, the end perhaps not
+    assert playout.rewind(("a", 100)) is None
+    assert messages_of(playout.due()) == ["audio.end"]
+    assert playout.due() == []
+
+
+def test_a_page_that_holds_nothing_is_not_told_of_ends() -> None:
+    playout = playing()
+    playout.add("a", pcm(0, 100))
+    playout.finish("a")
+    playout.due()
+    playout.position("a", 100)
+    playout.rewind(None)
+    assert playout.due() == []
