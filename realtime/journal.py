@@ -16,10 +16,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 
@@ -47,17 +47,22 @@ RECORD_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record of one session; `on_saved` is called with the message's id once it is committed."""
+    """One record of one session; `on_saved` is called with the message's id once it is committed.
+
+    `key` is the record's own for good, in the spill file too: what has no other identity is stored once by it.
+    """
 
     session_id: UUID
     conversation_id: UUID | None
     record: Record
     on_saved: Callable[[str, str], None] | None = None
+    key: UUID = field(default_factory=uuid4)
 
     def to_line(self) -> str:
         """One JSON line for the spill file."""
         return json.dumps(
             {
+                "key": str(self.key),
                 "session_id": str(self.session_id),
                 "conversation_id": str(self.conversation_id) if self.conversation_id else None,
                 "kind": type(self.record).__name__,
@@ -74,6 +79,7 @@ class Entry:
             UUID(value["session_id"]),
             UUID(conversation) if conversation else None,
             RECORD_TYPES[value["kind"]](**value["record"]),
+            key=UUID(value["key"]) if "key" in value else uuid5(NAMESPACE_OID, line),  # of an earlier version
         )
 
 

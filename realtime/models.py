@@ -144,6 +144,7 @@ class SessionEvent(models.Model):
     at_ms = models.PositiveIntegerField()  # since the session began
     name = models.CharField(max_length=60)
     data = models.JSONField(default=dict)
+    key = models.UUIDField(null=True, unique=True, editable=False)  # the journal's: a replay adds nothing
 
     class Meta:
         indexes = [models.Index(fields=["session", "at_ms"])]

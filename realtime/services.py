@@ -423,9 +423,17 @@ def write_entries(entries: list[Entry]) -> list[str | None]:
         _write_entry(entry, sessions[entry.session_id], events) if entry.session_id in sessions else None
         for entry in entries
     ]
-    SessionEvent.objects.bulk_create(events)
-    _count_errors(events)
+    _add_events(events)
     return ids
+
+
+def _add_events(events: list[SessionEvent]) -> None:
+    """Keep the events that are not kept yet: a spilled record may be replayed after it was stored."""
+    keys = [event.key for event in events]
+    kept = set(SessionEvent.objects.filter(key__in=keys).values_list("key", flat=True))
+    fresh = {event.key: event for event in events if event.key not in kept}
+    SessionEvent.objects.bulk_create(fresh.values())
+    _count_errors(list(fresh.values()))
 
 
 def _count_errors(events: list[SessionEvent]) -> None:
@@ -476,7 +484,11 @@ def _write_entry(entry: Entry, session: RealtimeSession, events: list[SessionEve
             )
             return str(message.pk) if message else None
         case RecordEvent(at_ms, name, data):
-            events.append(SessionEvent(session_id=entry.session_id, at_ms=at_ms, name=name[:60], data=data))
+            events.append(
+                SessionEvent(
+                    session_id=entry.session_id, at_ms=at_ms, name=name[:60], data=data, key=entry.key
+                )
+            )
         case RecordAudio():
             recordings.begin(session)
         case RecordTurn():
