@@ -213,7 +213,7 @@ MUTANTS = [
     ),
     Mutant(
         "the next upstream is told what was said",
-        "realtime/session.py",
+        "realtime/session_upstream.py",
         "return [update, *up.seeds(history,",
         "return [update, *up.seeds((),",
         f"{FAULTS}test_lost_upstream.py -k between_two_events",
@@ -259,6 +259,13 @@ MUTANTS = [
         "while room > 0 and item.sent < item.produced:",
         "while item.sent < item.produced:",
         f"{FAULTS}test_lost_browser.py -k plays_nothing",
+    ),
+    Mutant(
+        "an end that was lost with a connection is told again",
+        "realtime/playout.py",
+        "            self._end_owed = self._done\n",
+        "            pass\n",
+        "tests/realtime/test_playout.py",
     ),
     Mutant(
         "a page that fell silent is let go",
@@ -323,6 +330,13 @@ MUTANTS = [
             logger.warning("the database refused""",
         """            logger.warning("the database refused""",
         f"{FAULTS}test_database.py -k stays_locked",
+    ),
+    Mutant(
+        "an event that was stored is not stored again",
+        "realtime/services.py",
+        "for event in events if event.key not in kept}",
+        "for event in events}",
+        "tests/realtime/test_replay.py",
     ),
     Mutant(
         "what only the upstream is told is in no log line",

@@ -9,7 +9,7 @@ from tests.faults.conftest import StageMaker
 from tests.faults.stage import QUESTION, ask
 from tests.realtime.page import Page
 
-ANSWER = [{"hears": "Say something short.", "says": "Something short it is.", "audio_ms": 800}]
+ANSWER = [{"hears": "Say something short.", "says": "Something short it is.", "audio_ms": 600}]
 
 
 def no_gaps_and_no_repeats(page: Page, item_id: str) -> None:
@@ -44,7 +44,7 @@ async def test_a_slow_and_uneven_wifi_changes_no_byte(stage: StageMaker, ada: An
 
 
 async def test_bytes_that_come_one_by_one_are_the_same_bytes(stage: StageMaker, ada: Any, bob: Any) -> None:
-    async with stage([{**ANSWER[0], "audio_ms": 300}]) as s:
+    async with stage([{**ANSWER[0], "audio_ms": 120}]) as s:
         _done, expected = await ask(await s.talking(bob))
         page = await s.talking(ada)
         for toxics in (s.cable.back, s.wifi.back):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from realtime.serve import WEB_SERVERS
+from tests.faults.servers import SERVERS
+
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = re.findall(
     r"^\| (F\d+) \| (.+) \| (.+) \| (.+) \| (.+) \|$",
     (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
+NO_SERVER = {"F32"}  # shown by the settings alone
 SHOWN_HERE = {f"F{number}" for number in (*range(1, 23), 27, *range(31, 38))}
 
 
@@ -24,6 +28,17 @@ def names_in(folder: Path) -> set[str]:
 
 def test_the_catalogue_has_a_row_for_each_fault_in_order() -> None:
     assert [row[0] for row in ROWS] == [f"F{number}" for number in range(1, 42)]
+
+
+def test_each_row_is_shown_on_each_server_of_the_site() -> None:
+    assert set(SERVERS) == set(WEB_SERVERS)
+    on_all = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        code = path.read_text(encoding="utf-8")
+        on_all |= set(re.findall(r"^async def (test_\w+)\(\s*stage: StageMaker", code, re.MULTILINE))
+    for fault, _name, _happens, _bound, named in ROWS:
+        if fault in SHOWN_HERE - NO_SERVER:
+            assert named.strip("`") in on_all, fault
 
 
 def test_a_row_names_a_test_or_says_that_there_is_none() -> None:

@@ -12,6 +12,7 @@ from conversations.models import Message
 from realtime.conf import RelayConfig
 from realtime.models import RealtimeSession, SessionEvent
 from tests.faults.conftest import StageMaker
+from tests.faults.servers import taking_turns
 from tests.faults.stage import QUESTION, Stage, ask
 from tests.realtime.page import Page, eventually, tone
 
@@ -35,7 +36,7 @@ async def row(s: Stage, page: Page) -> RealtimeSession:
     return await RealtimeSession.objects.aget(pk=page.minted["session_id"])
 
 
-@pytest.mark.parametrize("how", ["rst", "fin", "close frame"])
+@taking_turns("how", ["rst", "fin", "close frame"])
 async def test_a_tab_closed_in_mid_utterance_is_noticed_at_once_and_paid_for_no_longer_than_the_grace(
     stage: StageMaker, ada: Any, how: str
 ) -> None:

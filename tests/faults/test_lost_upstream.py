@@ -13,6 +13,7 @@ from realtime import upstream
 from realtime.conf import RelayConfig
 from realtime.models import SessionEvent
 from tests.faults.conftest import StageMaker
+from tests.faults.servers import taking_turns
 from tests.faults.stage import QUESTION, Stage, ask
 from tests.realtime.page import Page, eventually, tone
 
@@ -69,7 +70,7 @@ async def goes_on(s: Stage, page: Page) -> None:
     assert len(s.upstream.connections) == 2
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1011, 3000, None])
+@taking_turns("code", [1000, 1001, 1011, 3000, None])
 async def test_an_answer_cut_off_by_the_upstream_is_kept_and_the_talk_goes_on(
     stage: StageMaker, ada: Any, code: int | None
 ) -> None:
@@ -78,7 +79,7 @@ async def test_an_answer_cut_off_by_the_upstream_is_kept_and_the_talk_goes_on(
         await goes_on(s, await begin_story(s, ada))
 
 
-@pytest.mark.parametrize("resets", [False, True])
+@taking_turns("resets", [False, True])
 async def test_an_answer_cut_off_in_the_middle_of_a_frame_is_kept_and_the_talk_goes_on(
     stage: StageMaker, ada: Any, resets: bool
 ) -> None:
@@ -134,7 +135,7 @@ async def test_an_answer_that_stops_coming_is_cancelled_and_told(stage: StageMak
         assert len(s.upstream.connections) == 1
 
 
-@pytest.mark.parametrize("kind", ["server_error", "invalid_request_error"])
+@taking_turns("kind", ["server_error", "invalid_request_error"])
 async def test_an_error_that_ends_nothing_is_noted_and_the_talk_goes_on(
     stage: StageMaker, ada: Any, kind: str
 ) -> None:

@@ -11,6 +11,7 @@ from realtime import breaker
 from realtime.conf import RelayConfig
 from realtime.models import RealtimeSession
 from tests.faults.conftest import StageMaker
+from tests.faults.servers import taking_turns
 from tests.faults.stage import Stage, ask
 from tests.realtime.page import Page
 
@@ -21,7 +22,7 @@ async def end_reason(s: Stage, page: Page) -> str:
     return (await RealtimeSession.objects.aget(pk=page.minted["session_id"])).end_reason
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@taking_turns("status", [401, 403])
 async def test_a_refused_key_is_told_at_once_and_spares_the_next_person_the_try(
     stage: StageMaker, ada: Any, bob: Any, status: int
 ) -> None:
@@ -98,7 +99,7 @@ async def test_a_limit_that_lasts_is_told_with_the_exact_time(
         assert s.cable.accepted == tries
 
 
-@pytest.mark.parametrize("status", [500, 502, 503])
+@taking_turns("status", [500, 502, 503])
 async def test_a_failing_upstream_is_tried_within_a_bound_and_then_told(
     stage: StageMaker, ada: Any, status: int
 ) -> None:

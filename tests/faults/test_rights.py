@@ -15,6 +15,7 @@ from conversations import services as conversations
 from conversations.models import Conversation, Message
 from realtime.models import RealtimeSession
 from tests.faults.conftest import StageMaker
+from tests.faults.servers import taking_turns
 from tests.faults.stage import QUESTION, ask
 from tests.realtime.page import Page, eventually
 
@@ -96,9 +97,7 @@ def delete_conversation(_user: User, page: Page) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "revoke", [deactivate, change_password, delete_account, end_row, delete_conversation]
-)
+@taking_turns("revoke", [deactivate, change_password, delete_account, end_row, delete_conversation])
 async def test_rights_that_end_in_mid_sentence_end_the_talk_and_the_upstream(
     stage: StageMaker, ada: Any, revoke: Callable[[User, Page], None]
 ) -> None:

@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 from realtime import services
 from realtime.models import RealtimeSession
 from tests.faults.conftest import StageMaker
+from tests.faults.servers import taking_turns
 from tests.faults.stage import ask
 from tests.realtime.page import Page
 
@@ -83,7 +84,7 @@ async def after_the_next_round(page: Page) -> RealtimeSession:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("by_s", [600, -600, 86_400])
+@taking_turns("by_s", [600, -600, 86_400])
 async def test_a_clock_that_jumps_ends_no_session(
     stage: StageMaker, ada: Any, monkeypatch: pytest.MonkeyPatch, settings: Any, by_s: float
 ) -> None:

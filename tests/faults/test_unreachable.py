@@ -15,6 +15,7 @@ from realtime import upstream
 from realtime.conf import RelayConfig
 from tests.faults.certificates import Authority
 from tests.faults.conftest import StageMaker
+from tests.faults.servers import taking_turns
 from tests.faults.stage import ask
 
 
@@ -23,7 +24,7 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-@pytest.mark.parametrize("trouble", ["unknown authority", "expired", "another host"])
+@taking_turns("trouble", ["unknown authority", "expired", "another host"])
 async def test_a_certificate_that_does_not_hold_is_never_talked_to(
     stage: StageMaker, ada: Any, authority: Authority, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
@@ -49,7 +50,7 @@ async def test_a_certificate_that_holds_is_talked_to(
         await ask(await s.talking(ada))
 
 
-@pytest.mark.parametrize("trouble", ["no such name", "closed port"])
+@taking_turns("trouble", ["no such name", "closed port"])
 async def test_an_upstream_that_is_not_there_is_told_and_what_was_typed_is_kept(
     stage: StageMaker, ada: Any, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
