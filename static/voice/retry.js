@@ -4,6 +4,7 @@ const BASE_MS = 500;
 const CAP_MS = 30_000;
 export const MOST_TRIES = 8;
 export const GRACE_MS = 60_000; // as long as the relay keeps the session
+const TRY_MS = 2_000; // what a try itself takes
 
 // "again": mint and reconnect. "over": the session ended in an ordinary way. "stop": it must not be tried again.
 const VERDICTS = {
@@ -25,10 +26,13 @@ export const problemOf = (closeCode) => CODE_OF[closeCode] ?? "net.lost";
 
 /**
  * Milliseconds to wait before try number `attempt` (from 1), or null when it is time to give up.
- * `chance` is 0 to 1 (full jitter); a `retryAfterMs` that the other side asked for is honoured.
+ * `chance` is 0 to 1 (full jitter); a `retryAfterMs` that the other side asked for is honoured. The last try comes late in the
+ * grace: eight short waits in a row would give up during an outage that the relay still waits for.
  */
 export function waitBefore({ attempt, elapsedMs, chance, retryAfterMs = null }) {
-  if (attempt > MOST_TRIES) return null;
-  const wait = Math.max(retryAfterMs ?? 0, chance * Math.min(CAP_MS, BASE_MS * 2 ** (attempt - 1)));
-  return elapsedMs + wait > GRACE_MS ? null : wait;
+  const left = GRACE_MS - TRY_MS - elapsedMs;
+  const asked = retryAfterMs ?? 0;
+  if (attempt > MOST_TRIES || left <= 0 || asked > left) return null;
+  const wait = attempt === MOST_TRIES ? left * (1 + chance) / 2 : chance * Math.min(CAP_MS, BASE_MS * 2 ** (attempt - 1));
+  return Math.max(asked, Math.min(wait, left));
 }

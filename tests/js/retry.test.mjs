@@ -24,11 +24,36 @@ test("an upstream that asks to wait is waited for", () => {
 
 test("waits grow with full jitter and stay under the cap", () => {
   const longest = (attempt) => waitBefore({ attempt, elapsedMs: 0, chance: 1 });
-  assert.deepEqual([1, 2, 3, 4, 5, 6, 7, 8].map(longest), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-  assert.equal(waitBefore({ attempt: 8, elapsedMs: 0, chance: 0 }), 0);
+  assert.deepEqual([1, 2, 3, 4, 5, 6, 7].map(longest), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000]);
+  assert.equal(waitBefore({ attempt: 7, elapsedMs: 0, chance: 0 }), 0);
 });
 
 test("it gives up after eight tries or when the relay has let the session go", () => {
   assert.equal(waitBefore({ attempt: MOST_TRIES + 1, elapsedMs: 0, chance: 0 }), null);
-  assert.equal(waitBefore({ attempt: 2, elapsedMs: 59_500, chance: 1 }), null);
+  assert.equal(waitBefore({ attempt: 2, elapsedMs: 59_500, chance: 0 }), null);
+  assert.equal(waitBefore({ attempt: 2, elapsedMs: 40_000, chance: 0, retryAfterMs: 30_000 }), null);
+});
+
+test("a long wait does not outlive the grace", () => {
+  const wait = waitBefore({ attempt: 7, elapsedMs: 40_000, chance: 1 });
+  assert.ok(wait > 10_000 && 40_000 + wait < 60_000);
+});
+
+/** When each try begins, in ms after the loss, when every try fails at once. */
+function tries(chance) {
+  const at = [];
+  for (let attempt = 1, elapsedMs = 0; ; attempt++) {
+    const wait = waitBefore({ attempt, elapsedMs, chance: chance() });
+    if (wait === null) return at;
+    at.push((elapsedMs += wait));
+  }
+}
+
+test("whatever chance brings, an outage of twenty seconds is outlived", () => {
+  let state = 7;
+  const random = () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+  for (const chance of [() => 0, () => 1, () => 0.5, ...Array(2_000).fill(random)]) {
+    const last = tries(chance).at(-1);
+    assert.ok(last > 20_000 && last < 60_000, `the last try came after ${last} ms`);
+  }
 });
