@@ -18,12 +18,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 
-from realtime import effects
 from realtime.effects import Record, RecordMessage
 
 logger = logging.getLogger("realtime.journal")
@@ -32,17 +31,7 @@ BATCH = 100
 SPILLED, REFUSED = ".jsonl", ".refused"  # the latter is kept for a person to look at, and never replayed
 PAUSE_S = 0.1  # between batches: what comes meanwhile shares one transaction
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
-RECORD_TYPES = {
-    kind.__name__: kind
-    for kind in (
-        effects.RecordMessage,
-        effects.RecordEvent,
-        effects.RecordTurn,
-        effects.RecordUsage,
-        effects.RecordAudio,
-        effects.RecordEnd,
-    )
-}
+RECORD_TYPES: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
 
 
 @dataclass(frozen=True, slots=True)
