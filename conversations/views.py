@@ -62,6 +62,11 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
         "conversations": own.archived(False)[:SIDEBAR_CONVERSATIONS],
         "chat_messages": MessageSerializer(messages, many=True).data,
         "bootstrap": _bootstrap(request, conversation, has_more),
+        "keep": (conversation or Preferences.of(request.user)).keep,
+        "recording": {
+            "allowed": settings.REALTIME_RECORDING,
+            "days": settings.REALTIME_RECORDING_RETENTION_DAYS,
+        },
     }
     return render(request, "chat.html", context)
 

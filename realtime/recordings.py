@@ -47,12 +47,13 @@ def owned_by(user: Any) -> Any:
     return Recording.objects.filter(conversation__owner=user, conversation__deleted_at=None)
 
 
-def of_message(user: Any, message_id: UUID) -> tuple[Recording, Message] | None:
+def of_message(user: Any, conversation_id: UUID, message_id: UUID) -> tuple[Recording, Message] | None:
     """A person's own message with the recording that its sound is in; None when there is none."""
     message = Message.objects.filter(
-        pk=message_id, conversation__owner=user, conversation__deleted_at=None, audio_ms__isnull=False
+        pk=message_id, conversation=conversation_id, audio_ms__isnull=False
     ).first()
-    recording = None if message is None else owned_by(user).filter(pk=message.session_id).first()
+    mine = owned_by(user).filter(conversation=conversation_id)
+    recording = None if message is None else mine.filter(pk=message.session_id).first()
     return None if recording is None or message is None else (recording, message)
 
 

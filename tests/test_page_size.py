@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "static"
 IMPORT = re.compile(r'^(?:import|export)\b[^"]*?\bfrom "(\.[^"]+)";$', re.MULTILINE)
-CHAT_PAGE_BYTES = 75_000  # of JavaScript and CSS, before somebody touches the voice button
+CHAT_PAGE_BYTES = 76_000  # of JavaScript and CSS, before somebody touches the voice button
 FIRST_CALL_BYTES = 160_000  # the chat page with a call
 
 

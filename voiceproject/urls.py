@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from realtime.api.recordings import ConversationAudio, MessageAudio
 from voiceproject import account_api, account_pages, session_pages
 from voiceproject.health import health
 from voiceproject.readiness import metrics_page, ready
@@ -38,6 +39,16 @@ urlpatterns = [
     path("account/", account_pages.Account.as_view(), name="account"),
     path("account/sessions/", session_pages.Sessions.as_view(), name="sessions"),
     path("api/", include("conversations.api.urls")),
+    path(
+        "api/conversations/<uuid:conversation_id>/audio/",
+        ConversationAudio.as_view(),
+        name="conversation_audio",
+    ),
+    path(
+        "api/conversations/<uuid:conversation_id>/messages/<uuid:message_id>/audio/",
+        MessageAudio.as_view(),
+        name="message_audio",
+    ),
     path("api/export/", account_api.Export.as_view(), name="api_export"),
     path("api/token/", account_api.ObtainToken.as_view(), name="api_token"),
     path("api/token/refresh/", account_api.RefreshToken.as_view(), name="api_token_refresh"),

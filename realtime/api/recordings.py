@@ -42,9 +42,9 @@ class WavView(PrivateAPIView):
 class MessageAudio(WavView):
     """The sound of one of one's own messages: what was said, or what was heard of the answer."""
 
-    def get(self, request: Request, message_id: UUID) -> HttpResponseBase:
-        """A WAV file, with ranges."""
-        found = recordings.of_message(request.user, message_id)
+    def get(self, request: Request, conversation_id: UUID, message_id: UUID) -> HttpResponseBase:
+        """A WAV file, with ranges; 404 also when the message belongs to another conversation."""
+        found = recordings.of_message(request.user, conversation_id, message_id)
         if found is None:
             raise Http404
         recording, message = found

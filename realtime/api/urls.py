@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from realtime.api.recordings import ConversationAudio, MessageAudio, SessionLane
+from realtime.api.recordings import SessionLane
 from realtime.api.sessions import SessionDetail, SessionList
 from realtime.api.views import RealtimeSessionView
 
@@ -10,9 +10,5 @@ urlpatterns = [
     path("realtime-session", RealtimeSessionView.as_view(), name="realtime_session"),
     path("sessions/", SessionList.as_view(), name="api_sessions"),
     path("sessions/<uuid:session_id>/", SessionDetail.as_view(), name="api_session"),
-    path("messages/<uuid:message_id>/audio", MessageAudio.as_view(), name="message_audio"),
     path("sessions/<uuid:session_id>/audio/<slug:lane>", SessionLane.as_view(), name="session_audio"),
-    path(
-        "conversations/<uuid:conversation_id>/audio", ConversationAudio.as_view(), name="conversation_audio"
-    ),
 ]

@@ -41,7 +41,7 @@ export class Api {
     });
   }
 
-  #one(id) {
+  address(id) {
     return `${this.#urls.conversations}${id}/`;
   }
 
@@ -50,27 +50,31 @@ export class Api {
   }
 
   conversation(id) {
-    return this.#ask("GET", this.#one(id));
+    return this.#ask("GET", this.address(id));
   }
 
   change(id, fields) {
-    return this.#ask("PATCH", this.#one(id), fields);
+    return this.#ask("PATCH", this.address(id), fields);
+  }
+
+  create(fields) {
+    return this.#ask("POST", this.#urls.conversations, fields);
   }
 
   remove(id) {
-    return this.#ask("DELETE", this.#one(id));
+    return this.#ask("DELETE", this.address(id));
   }
 
   restore(id) {
-    return this.#ask("POST", `${this.#one(id)}restore/`);
+    return this.#ask("POST", `${this.address(id)}restore/`);
   }
 
   messages(id, before) {
-    return this.#ask("GET", `${this.#one(id)}messages/?before=${before}&limit=50`);
+    return this.#ask("GET", `${this.address(id)}messages/?before=${before}&limit=50`);
   }
 
   message(id, messageId) {
-    return this.#ask("GET", `${this.#one(id)}messages/${messageId}/`);
+    return this.#ask("GET", `${this.address(id)}messages/${messageId}/`);
   }
 
   prefer(change) {

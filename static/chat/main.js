@@ -22,12 +22,16 @@ let untitled = conversationId === null || by("conversation-title").dataset.untit
 
 async function mint(fields) {
   const answer = await api.mint(() => ({ conversation_id: conversationId, ...fields }));
-  if (conversationId === null) {
-    conversationId = answer.conversation_id;
-    history.replaceState(null, "", `${bootstrap.urls.chat}${conversationId}/`);
-    sidebar.add({ id: conversationId, title: "" });
-  }
+  begun(answer.conversation_id);
   return answer;
+}
+
+/** The conversation that a new page is about has an id from now on. */
+function begun(id) {
+  if (conversationId !== null) return;
+  conversationId = id;
+  history.replaceState(null, "", `${bootstrap.urls.chat}${id}/`);
+  sidebar.add({ id, title: "" });
 }
 
 function showTitle(title) {
@@ -57,7 +61,9 @@ const messages = new MessageList({
     by("announcer").textContent = t("copied");
     setTimeout(() => mark.setAttribute("href", "#i-copy"), COPIED_MS);
   },
+  onPlay: (row) => later("replay").then((replay) => replay.toggle(row)),
 });
+
 
 const call = new VoiceDoor({
   button: by("voice-button"), mint, conversationId, onFailed: () => toast.show(t("request_failed")),
@@ -81,6 +87,12 @@ const typed = new TypedChat({
   },
 });
 call.addEventListener("relay", ({ detail }) => hear(detail, "voice"));
+
+// What is not touched on most visits is loaded when it is.
+const page = { api, call, typed, toast, begun, id: () => conversationId };
+const parts = {};
+const later = (name) => (parts[name] ??= import(`./${name}.js`).then((module) => new module.default(page)));
+by("keep-button").addEventListener("click", () => later("keeping").then((keeping) => keeping.open()));
 
 /** A message of the relay, from either kind of session. */
 function hear(message, modality) {

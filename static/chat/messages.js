@@ -15,9 +15,9 @@ export class MessageList {
   #session = ""; // rows of the running session know it: an item without a predecessor is the first of its session
   #waiting = null;
 
-  /** `onRetry(row)` and `onCopy(text)` are the buttons of a row. */
-  constructor({ list, scroller, template, jump, empty, announcer, onRetry, onCopy }) {
-    Object.assign(this, { onRetry, onCopy });
+  /** `onRetry(row)`, `onCopy(text)` and `onPlay(row)` are the buttons of a row. */
+  constructor({ list, scroller, template, jump, empty, announcer, onRetry, onCopy, onPlay }) {
+    Object.assign(this, { onRetry, onCopy, onPlay });
     [this.#list, this.#scroller, this.#template, this.#jump, this.#empty, this.#announcer] = [list, scroller, template, jump, empty, announcer];
     for (const row of list.children) this.#dress(row);
     list.addEventListener("click", (event) => this.#clicked(event.target));
@@ -154,8 +154,8 @@ export class MessageList {
   }
 
   #fill(row, message) {
-    const { id, item_id: item, client_id: client, role, modality, status, position, generated_ms: voiceMs } = message;
-    Object.assign(row.dataset, { id, item, client: client ?? "", role, modality, status, position, voiceMs: voiceMs ?? "", rich: message.text });
+    const { id, item_id: item, client_id: client, role, modality, status, position, generated_ms: voiceMs, audio_ms: audioMs } = message;
+    Object.assign(row.dataset, { id, item, client: client ?? "", role, modality, status, position, voiceMs: voiceMs ?? "", audioMs: audioMs ?? "", rich: message.text });
     if (status === "pending") row.dataset.status = "partial";
     this.#textOf(row).innerHTML = message.html; // sanitised on the server
     this.#dress(row);
@@ -225,6 +225,7 @@ export class MessageList {
   #clicked(target) {
     const row = target.closest(".message");
     if (target.closest(".retry")) this.onRetry({ row, text: this.#textOf(row).textContent.trim(), clientId: row.dataset.client, status: row.dataset.status });
+    if (target.closest(".play")) this.onPlay(row);
     if (target.closest(".copy")) this.onCopy(this.#textOf(row).innerText, target.closest(".copy"));
   }
 }

@@ -31,6 +31,10 @@ export class TypedChat {
     addEventListener("online", () => this.#link.hurry());
   }
 
+  configure(change) {
+    if (this.#link.isReady) this.#link.send({ type: "session.configure", ...change });
+  }
+
   send(text, clientId) {
     this.#unsent.set(clientId, text);
     this.#flush();

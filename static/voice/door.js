@@ -38,6 +38,10 @@ export class VoiceDoor extends EventTarget {
     return this.call?.sendText(text, clientId) ?? false;
   }
 
+  configure(change) {
+    this.call?.configure(change);
+  }
+
   /** Start or end the call. Call it inside the person's tap. */
   async toggle() {
     if (isBusy(this.state)) return this.call.dispatch({ type: "end" });

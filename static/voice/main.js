@@ -115,6 +115,7 @@ export class VoiceCall extends EventTarget {
     if ("preset" in change) this.#configureTurns();
     const { speed, interruptible } = change;
     if (speed !== undefined || interruptible !== undefined) this.#link.send({ type: "session.configure", speed, interruptible });
+    if ("keep" in change) this.#link.send({ type: "session.configure", keep: change.keep });
     if ("microphone" in change && isBusy(this.state)) this.#openMicrophone(change.microphone);
   }
 

@@ -40,7 +40,7 @@ export class Panel {
     this.#holdToTalk();
     listenToKeys({ act: (name) => this.#act(name), live: () => isLive(call.state), talkMode: () => call.state.talkMode });
     call.addEventListener("change", ({ detail }) => this.#render(detail.state, detail.previous));
-    call.addEventListener("relay", ({ detail }) => this.#captions.take(detail));
+    call.addEventListener("relay", ({ detail }) => (this.#captions.take(detail), this.#showRecording(detail)));
     call.addEventListener("heard", ({ detail }) => this.#captions.heard(detail.item, detail.samples));
     call.addEventListener("spoken-muted", () => this.#hintMuted());
     call.offerResume();
@@ -202,6 +202,10 @@ export class Panel {
     action.hidden = !strip.stay && !strip.sound;
     action.dataset.act = strip.sound ? "sound" : "stay";
     action.textContent = t(strip.sound ? "act_sound" : "act_stay");
+  }
+
+  #showRecording({ type, on }) {
+    if (type === "recording" || type === "ready" || type === "ended") this.#part("recording").hidden = !on;
   }
 
   #showCost({ usage }) {

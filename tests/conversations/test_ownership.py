@@ -62,6 +62,8 @@ def test_anothers_object_is_not_found(
 def test_the_owner_does_find_it(
     bob: User, bobs_talk: Conversation, api_of: Callable[[User], APIClient], route: str
 ) -> None:
+    if route.endswith("/messages/{message_id}/audio/"):
+        pytest.skip("needs kept audio: see test_ownership_of_everything")
     program = api_of(bob)
     program.force_login(bob)
     url = fill(route, bobs_talk)

@@ -59,7 +59,8 @@ def kept(ada: User, recordings_folder: Path) -> Recording:
 
 
 def of_message(item: str) -> str:
-    return f"/api/voice/messages/{Message.objects.get(item_id=item).pk}/audio"
+    message = Message.objects.get(item_id=item)
+    return f"/api/conversations/{message.conversation_id}/messages/{message.pk}/audio/"
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ class TestGone:
 
     def test_when_the_person_deletes_it(self, ada: User, kept: Recording, api_of: Any) -> None:
         program: APIClient = api_of(ada)
-        url = f"/api/voice/conversations/{kept.conversation_id}/audio"
+        url = f"/api/conversations/{kept.conversation_id}/audio/"
         assert program.delete(url).status_code == 204
         kept.conversation.refresh_from_db()
         assert kept.conversation.keep == "transcript"
