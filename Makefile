@@ -1,6 +1,6 @@
 # The commands of this project. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
 # Variables: PORT (8000), PYTHON (the interpreter for .venv), CHROMIUM_BIN (the browser for the tests).
-.PHONY: help run test test-all test-python test-js test-browser mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
+.PHONY: help run test test-all test-python test-serve test-js test-browser mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 python := .venv/bin/python
@@ -27,12 +27,16 @@ install:
 install-dev:
 	@scripts/venv.sh dev
 
-# Three parts in this order. Browser tests have a process of their own: once the synchronous Playwright has run in a
+# Four parts in this order. Browser tests have a process of their own: once the synchronous Playwright has run in a
 # process, no asyncio test can.
-test: test-python test-js test-browser
+test: test-python test-serve test-js test-browser
 
 test-python: install-dev
-	$(pytest) tests --ignore=tests/browser
+	$(pytest) tests --numprocesses=auto --ignore=tests/browser --ignore=tests/serve
+
+# One after another: these start whole sites and hold them to deadlines.
+test-serve: install-dev
+	$(pytest) tests/serve
 
 # What takes minutes: kill -9 at a hundred points and the like. For releases.
 test-all: test
