@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from realtime import ledger, services
-from realtime.models import Budget, RealtimeSession, SessionEvent, Turn, UsageRecord
+from realtime.models import Budget, Hold, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.inspection import inspect
 from realtime.switchboard import rights_changed
 
@@ -301,3 +301,19 @@ class BudgetAdmin(admin.ModelAdmin):
     list_filter = ("scope", "period")
     list_select_related = ("user",)
     autocomplete_fields = ("user",)
+
+
+@admin.register(Hold)
+class HoldAdmin(HistoryAdmin):
+    """What is held now; empty when nobody talks or no budget binds anybody."""
+
+    list_display = ("made_at", "person", "reference", "usd", "seconds", "session_id")
+    list_select_related = ("session__user",)
+    search_fields = ("=session__id", "session__user__username")
+    search_help_text = _("Session id or user name")
+    ordering = ("-pk",)
+
+    @admin.display(description=_("user"))
+    def person(self, hold: Hold) -> str:
+        """Whose session it is for."""
+        return hold.session.user.get_username()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from realtime import upstream_events as up
+from realtime.allowance import Context
 from realtime.audio import decode_base64, samples_to_ms
 from realtime.browser_events import message
 from realtime.effects import RecordUsage, RunTool, SendBrowser, SendUpstream
@@ -35,6 +36,9 @@ class Answers:
         if response_id in self.talk.marks:
             return  # told before
         self.talk.out += self.talk.gate.created(response_id, now_ms)
+        self.talk.allowance.heard(self.talk.audio_in_ms)
+        if not self.talk.allowance.began(response_id, now_ms):
+            self.talk.out += self.talk.gate.cancel()  # nothing is reserved for it
         marks = TurnMarks(response_id, self.talk.input_ended_ms, self.talk.silence_ms, now_ms)
         self.talk.marks[response_id] = marks
         self.talk.input_ended_ms = self.talk.silence_ms = None
@@ -141,7 +145,7 @@ class Answers:
         marks = self.talk.marks.get(response_id)
         if marks and marks.status != "in_progress":
             return  # told before: an answer counts once
-        self.made_ms.pop(response_id, None)
+        made_ms = self.made_ms.pop(response_id, 0)
         was_cut = response_id in self.talk.gate.cancelled
         for item in self.talk.transcript.items.values():
             if item.response_id != response_id:
@@ -151,7 +155,7 @@ class Answers:
                 item.status = COMPLETED if status == "completed" else INTERRUPTED if item.text else FAILED
                 item.changed_ms = now_ms
                 self.talk.keep_and_show(item)
-        self._keep_response_usage(response_id, response.get("usage"))
+        self._keep_response_usage(response_id, response.get("usage"), made_ms, now_ms, status)
         if marks:
             marks.status = status
             self.talk.out.append(marks.record())
@@ -217,6 +221,7 @@ class Answers:
             SendBrowser(message("tool.status", name=name, status="done" if ok else "failed"))
         )
         self.talk.out.append(SendUpstream(up.create_tool_output(call_id, output)))
+        self.talk.allowance.told(output)
         if not self.talk.tools_running:
             self.talk.tool_rounds += 1
             if self.talk.tool_rounds <= MAX_TOOL_ROUNDS:
@@ -227,17 +232,29 @@ class Answers:
         if spoken and marks and marks.first_delta_ms is None:
             marks.first_delta_ms = now_ms
 
-    def _keep_response_usage(self, response_id: str, usage: Any) -> None:
-        if not isinstance(usage, dict):
-            return  # null on some cancelled and failed answers
+    def cut_off(self, now_ms: int) -> None:
+        """The upstream is gone: what it was in the middle of is charged by our own count."""
+        for response_id in self.talk.allowance.under_way():
+            self.talk.settle_untold(response_id, self.made_ms.pop(response_id, 0), now_ms)
+
+    def _keep_response_usage(
+        self, response_id: str, usage: Any, made_ms: int, now_ms: int, status: str
+    ) -> None:
+        if not isinstance(usage, dict):  # null on some cancelled and failed answers
+            self.talk.settle_untold(response_id, made_ms, now_ms, charge=status != "failed")
+            return
         count = up.count_of
         audio_out = count(usage, "output_token_details", "audio_tokens")
+        text_in = count(usage, "input_token_details", "text_tokens")
+        audio_in = count(usage, "input_token_details", "audio_tokens")
+        total_out = count(usage, "output_tokens")
+        used = Context(text_in + max(0, total_out - audio_out), audio_in + audio_out)
         self.talk.keep_usage(
             RecordUsage(
                 meter=RESPONSE,
                 reference=response_id,
-                text_in=count(usage, "input_token_details", "text_tokens"),
-                audio_in=count(usage, "input_token_details", "audio_tokens"),
+                text_in=text_in,
+                audio_in=audio_in,
                 cached_text=count(usage, "input_token_details", "cached_tokens_details", "text_tokens"),
                 cached_audio=count(usage, "input_token_details", "cached_tokens_details", "audio_tokens"),
                 # Reasoning is billed as text; whether it is in the text's count or beside it differs by model.
@@ -250,6 +267,7 @@ class Answers:
                 cached_image=count(usage, "input_token_details", "cached_tokens_details", "image_tokens"),
                 reasoning_out=count(usage, "output_token_details", "reasoning_tokens"),
                 model=self.talk.config.model,
+                settles=self.talk.allowance.done(response_id, used, Context(), now_ms),
             )
         )
 

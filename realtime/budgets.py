@@ -1,49 +1,80 @@
 """Minutes and money: what each person and the site may use a day and a month, and how much of it is used. No sockets.
 
-A session's row is its own reservation: while it is open it counts its time so far plus RESERVED_S, and its cost so
-far plus RESERVED_USD. The row is made in the transaction that checks, under a lock on the budgets, so sessions that
-start at once cannot all see the same rest. When it has ended it counts what it took.
+What is used is counted from the sessions and what is held for them (see `holds.py`); nothing is counted twice in
+another table that could drift away. Whoever reserves does it under a lock on the budgets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-from django.db.models import DurationField, ExpressionWrapper, F, Q, Sum
+from django.db.models import DurationField, ExpressionWrapper, F, Max, Q, Sum
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from realtime.exceptions import Refused
-from realtime.models import Budget, RealtimeSession, RealtimeSessionQuerySet
+from realtime.models import Budget, Hold, RealtimeSession, UsageRecord
 from realtime.usage import FREE_ENGINE
 
-RESERVED_S = 60  # longer than two looks at the open sessions, which come every 10 s
-RESERVED_USD = Decimal("0.25")  # above what one answer of 2,048 tokens of speech costs
 SPENT = 100
 SENTENCE = "Your budget for calls is used up for now. Ask the administrator if you need more."
+UNPRICED = (
+    "Voice is not available: there is a budget in money, and the price of the model is not known. "
+    "Ask the administrator to enter it."
+)
 
 
-def refuse_if_spent(user: Any, *, modality: str, engine: str, lock: bool = False) -> None:
-    """Raise Refused unless there is room for one more session of this kind. `lock`: inside the opening transaction."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What something may use at most. `usd` None: its price is not known. `seconds`: of a voice session, in all."""
+
+    user_id: int
+    voice: bool
+    paid: bool
+    usd: Decimal | None = Decimal(0)
+    seconds: int = 0
+
+
+def binding(wish: Wish, *, lock: bool = False) -> list[Budget]:
+    """The budgets that limit such a thing. `lock`: inside a transaction, nobody else reserves until its end."""
     budgets = Budget.objects.select_for_update() if lock else Budget.objects.all()
+    found = list(budgets.filter(Q(user=None) | Q(user=wish.user_id)).order_by("pk"))
+    return [
+        budget
+        for budget in _of(found, wish.user_id)
+        if (budget.minutes is not None and wish.voice) or (budget.usd is not None and wish.paid)
+    ]
+
+
+def refuse_if_spent(
+    wish: Wish, *, budgets: list[Budget] | None = None, instead_of: tuple[UUID, str] | None = None
+) -> None:
+    """Raise Refused unless every budget has room. `instead_of`: a session's hold that the wish takes the place of."""
     now = timezone.now()
-    for budget in _of(list(budgets.filter(Q(user=None) | Q(user=user))), user.pk):
-        minutes = budget.minutes is not None and modality == RealtimeSession.Modality.VOICE
-        if minutes and _seconds(budget, user.pk, now) + RESERVED_S > (budget.minutes or 0) * 60:
-            raise _refusal(budget, now)
-        if budget.usd is None or engine == FREE_ENGINE:
+    for budget in binding(wish) if budgets is None else budgets:
+        if budget.minutes is not None and wish.voice and wish.seconds:
+            session_id = instead_of[0] if instead_of else None
+            used_s = _seconds(budget, wish.user_id, now, without=session_id, held=True)
+            if used_s + wish.seconds > budget.minutes * 60:
+                raise _refusal(budget, now)
+        if budget.usd is None or not wish.paid:
             continue
-        if _usd(budget, user.pk, now) + RESERVED_USD > budget.usd:
+        if wish.usd is None:
+            raise Refused(503, "limit.price_unknown", UNPRICED)
+        # What is held is read before what was charged: what settles in between counts twice, never not at all.
+        held = _held_usd(budget, wish.user_id, instead_of)
+        if held + _usd(budget, wish.user_id, now) + wish.usd > budget.usd:
             raise _refusal(budget, now)
 
 
 def used_percent(session_ids: Iterable[UUID]) -> dict[UUID, int]:
     """How much of its tightest budget is used, for each open session; none for sessions without a budget.
 
-    Counts what is really used, not what is reserved: a session that is open may use what it reserved.
+    Counts what is really used, not what is held.
     """
     budgets = list(Budget.objects.all())
     if not budgets:
@@ -66,10 +97,10 @@ def used_percent(session_ids: Iterable[UUID]) -> dict[UUID, int]:
 def _percent(budget: Budget, user_id: int, now: datetime) -> int:
     shares = [0]
     if budget.minutes is not None:
-        used_s = _seconds(budget, user_id, now, reserved_s=0)
+        used_s = _seconds(budget, user_id, now)
         shares.append(int(used_s * 100 / (budget.minutes * 60)) if budget.minutes else SPENT)
     if budget.usd is not None:
-        used_usd = _usd(budget, user_id, now, reserved_usd=Decimal(0))
+        used_usd = _usd(budget, user_id, now)
         shares.append(int(used_usd * 100 / budget.usd) if budget.usd else SPENT)
     return max(shares)
 
@@ -92,26 +123,45 @@ def _since(budget: Budget, now: datetime) -> datetime:
     return today if budget.period == Budget.Period.DAY else today.replace(day=1)
 
 
-def _sessions(budget: Budget, user_id: int, now: datetime) -> RealtimeSessionQuerySet:
-    sessions: RealtimeSessionQuerySet = RealtimeSession.objects.filter(started_at__gte=_since(budget, now))
-    return sessions if budget.scope == Budget.Scope.SITE else sessions.filter(user_id=user_id)
+def _whose(budget: Budget, user_id: int, prefix: str = "") -> Q:
+    return Q() if budget.scope == Budget.Scope.SITE else Q(**{f"{prefix}user_id": user_id})
 
 
-def _seconds(budget: Budget, user_id: int, now: datetime, *, reserved_s: int = RESERVED_S) -> float:
-    spoken = _sessions(budget, user_id, now).filter(modality=RealtimeSession.Modality.VOICE)
-    took = ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
-    ended: timedelta = spoken.exclude(ended_at=None).aggregate(sum=Sum(took))["sum"] or timedelta()
-    open_s = sum(
-        (now - started_at).total_seconds() + reserved_s
-        for started_at in spoken.active().values_list("started_at", flat=True)
-    )
-    return ended.total_seconds() + open_s
+def _seconds(
+    budget: Budget, user_id: int, now: datetime, *, without: UUID | None = None, held: bool = False
+) -> float:
+    """Voice time since the period began, also that of sessions that began before it. `held`: with what is reserved."""
+    since = _since(budget, now)
+    voice = RealtimeSession.objects.filter(_whose(budget, user_id), modality=RealtimeSession.Modality.VOICE)
+    if without is not None:
+        voice = voice.exclude(pk=without)
+    took = ExpressionWrapper(F("ended_at") - Greatest("started_at", since), output_field=DurationField())
+    ended: timedelta = voice.filter(ended_at__gte=since).aggregate(sum=Sum(took))["sum"] or timedelta()
+    seconds = ended.total_seconds()
+    open_ones = voice.active().annotate(held_s=Max("holds__seconds"))
+    for started_at, held_s in open_ones.values_list("started_at", "held_s"):
+        lasts_until = max(now, started_at + timedelta(seconds=held_s or 0)) if held else now
+        seconds += (lasts_until - max(started_at, since)).total_seconds()
+    return seconds
 
 
-def _usd(budget: Budget, user_id: int, now: datetime, *, reserved_usd: Decimal = RESERVED_USD) -> Decimal:
-    paid = _sessions(budget, user_id, now).exclude(engine=FREE_ENGINE)
-    cost: Decimal = paid.aggregate(sum=Sum("cost_usd"))["sum"] or Decimal(0)
-    return cost + reserved_usd * paid.active().count()
+def _usd(budget: Budget, user_id: int, now: datetime) -> Decimal:
+    """What was charged since the period began."""
+    since = _since(budget, now)
+    paid = RealtimeSession.objects.filter(_whose(budget, user_id)).exclude(engine=FREE_ENGINE)
+    cost: Decimal = paid.filter(started_at__gte=since).aggregate(sum=Sum("cost_usd"))["sum"] or Decimal(0)
+    # Of sessions that began before the period, what was charged in it.
+    earlier = paid.filter(Q(ended_at=None) | Q(ended_at__gte=since), started_at__lt=since)
+    rows = UsageRecord.objects.filter(session__in=earlier, created_at__gte=since)
+    return cost + (rows.aggregate(sum=Sum("usd"))["sum"] or Decimal(0))
+
+
+def _held_usd(budget: Budget, user_id: int, without: tuple[UUID, str] | None) -> Decimal:
+    holds = Hold.objects.filter(_whose(budget, user_id, "session__"))
+    if without is not None:
+        holds = holds.exclude(session_id=without[0], reference=without[1])
+    held: Decimal = holds.aggregate(sum=Sum("usd"))["sum"] or Decimal(0)
+    return held
 
 
 def _refusal(budget: Budget, now: datetime) -> Refused:

@@ -49,6 +49,7 @@ class RelayConfig:
     first_position: int = 0
     safety_identifier: str = ""
     rates: Rates = field(default_factory=Rates, repr=False)
+    limited: bool = False  # a budget binds this session
     # limits
     max_session_ms: int = 900_000
     idle_ms: int = 90_000

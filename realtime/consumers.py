@@ -22,7 +22,7 @@ from realtime import browser_events
 from realtime.exceptions import BadMessage, BrowserError, Refused
 from realtime.ownership import give_up_elsewhere
 from realtime.relay import BrowserLink, Relay
-from realtime.services import Opening, close_session, redeem
+from realtime.services import Opening, close_unbegun, redeem
 from realtime.switchboard import GONE, WORKER, get_switchboard
 
 logger = logging.getLogger("realtime.consumer")
@@ -117,9 +117,7 @@ class RealtimeConsumer(AsyncConsumer):
     async def _end_row(self, opening: Opening, reason: str) -> None:
         """The token was spent and no relay came of it: end the row here, for no relay will."""
         try:
-            await database_sync_to_async(close_session)(
-                session_id=opening.session_id, reason=reason, counters={}
-            )
+            await database_sync_to_async(close_unbegun)(session_id=opening.session_id, reason=reason)
         except Exception as error:  # the reaper does it when the lease is over
             logger.warning("session %s could not be ended: %s", opening.session_id, type(error).__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 
@@ -66,6 +67,19 @@ class CloseBrowser:
     """Close the page's socket; the session goes on and may be resumed."""
 
     close_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Hold so much of the budgets for what `reference` names, instead of what is held for it so far.
+
+    `usd` None: its price is not known. `seconds`: the time of the call from its beginning. The word comes back through
+    `Session.reserved`.
+    """
+
+    reference: str
+    usd: Decimal | None
+    seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +183,15 @@ class RecordUsage:
     cached_image: int = 0
     reasoning_out: int = 0
     model: str = ""
+    estimated: bool = False  # the upstream never told: at most so much
+    settles: str = ""  # the reservation that goes with it
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give back what was reserved: it came to nothing that could be charged."""
+
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +207,7 @@ class RecordEnd:
     counters: dict[str, Any] = field(default_factory=dict)
 
 
-Record = RecordMessage | RecordEvent | RecordTurn | RecordUsage | RecordAudio | RecordEnd
+Record = RecordMessage | RecordEvent | RecordTurn | RecordUsage | Release | RecordAudio | RecordEnd
 Effect = (
     SendUpstream
     | SendUpstreamAudio
@@ -195,6 +218,7 @@ Effect = (
     | SwapUpstream
     | CloseUpstream
     | CloseBrowser
+    | Reserve
     | RunTool
     | KeepAudio
     | KeepSpan

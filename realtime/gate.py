@@ -7,6 +7,7 @@ the running response is done. A cancel before `response.created` is a no-op upst
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 
 from realtime.effects import SendUpstream
@@ -28,8 +29,9 @@ class Phase(Enum):
 class ResponseGate:
     """Decides when `response.create` and `response.cancel` may be sent."""
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: int, funded: Callable[[], bool] = lambda: True) -> None:
         self.per_minute = per_minute
+        self.funded = funded  # whether the next answer is paid for
         self.phase = Phase.FREE
         self.wanted = False
         self.held = False  # nothing new is asked for: the page is away, or the site is going down
@@ -60,7 +62,7 @@ class ResponseGate:
 
     def advance(self, now_ms: int) -> list[SendUpstream]:
         """Ask, if an answer is wanted and nothing runs."""
-        if not self.wanted or self.held or self.busy or self.over_limit(now_ms):
+        if not self.wanted or self.held or self.busy or self.over_limit(now_ms) or not self.funded():
             return []
         self.wanted = False
         self.asked += 1

@@ -19,7 +19,7 @@ from django.db.models import Count, DecimalField, F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
-from realtime import metrics
+from realtime import holds, metrics
 from realtime.effects import RecordUsage
 from realtime.models import RateCard, RealtimeSession, UsageRecord
 from realtime.usage import FREE_ENGINE, SESSION_TIME, Rate, Rates, cost_usd
@@ -34,7 +34,7 @@ TOKENS = (
 )
 EXPORTED = (
     *("id", "created_at", "user", "session_id", "engine", "model", "meter", "reference"),
-    *(*TOKENS, "seconds", "usd", "rate_card_id"),
+    *(*TOKENS, "seconds", "usd", "rate_card_id", "estimated"),
 )
 
 
@@ -71,6 +71,7 @@ def record_usage(*, session_id: UUID, engine: str, model: str, used: RecordUsage
     model = used.model or model
     card = None if engine == FREE_ENGINE else card_for(engine, model, timezone.now())
     usd = Decimal(0) if engine == FREE_ENGINE else cost_usd(used, rate_of(card))
+    holds.settle(session_id, used.settles)
     row, created = UsageRecord.objects.get_or_create(
         session_id=session_id,
         meter=used.meter,
@@ -78,6 +79,7 @@ def record_usage(*, session_id: UUID, engine: str, model: str, used: RecordUsage
         defaults={
             **{name: getattr(used, name) for name in (*TOKENS, "seconds")},
             "model": model,
+            "estimated": used.estimated,
             "usd": usd,
             "rate_card": card if usd is not None else None,
         },
@@ -153,6 +155,7 @@ def _exported(row: UsageRecord) -> dict[str, Any]:
         **{name: getattr(row, name) for name in ("model", "meter", "reference", *TOKENS, "seconds")},
         "usd": None if row.usd is None else str(row.usd),
         "rate_card_id": row.rate_card_id,
+        "estimated": row.estimated,
     }
 
 

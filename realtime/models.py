@@ -175,7 +175,10 @@ class Recording(models.Model):
 
 
 class UsageRecord(models.Model):
-    """What one response, one transcription or one minute of a session used. Rows are never changed."""
+    """What one response, one transcription or one minute of a session used. Rows are never changed.
+
+    An answer that was cut off before the upstream told is charged by our own count (`estimated`).
+    """
 
     session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="usage")
     meter = models.CharField(max_length=16)  # "response", "transcription" or "session_time"
@@ -194,6 +197,7 @@ class UsageRecord(models.Model):
     model = models.CharField(max_length=80, blank=True)
     usd = models.DecimalField(max_digits=14, decimal_places=8, null=True)  # None: the price was not known
     rate_card = models.ForeignKey("RateCard", on_delete=models.PROTECT, null=True, related_name="usage")
+    estimated = models.BooleanField(default=False)  # cut off before the upstream told: at most so much
 
     class Meta:
         constraints = [
@@ -298,3 +302,23 @@ class Budget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope}/{self.period}"
+
+
+class Hold(models.Model):
+    """What is held of the budgets for something that may be charged and is not settled yet (see `holds.py`)."""
+
+    session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="holds")
+    reference = models.CharField(max_length=32)  # "answer_3", or "stretch" for the time of the call
+    usd = models.DecimalField(max_digits=14, decimal_places=8, default=Decimal(0))
+    seconds = models.PositiveIntegerField(default=0)  # of the call, from its beginning
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        constraints = [
+            models.UniqueConstraint(fields=["session", "reference"], name="one_hold_per_reference")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.session_id}/{self.reference}"

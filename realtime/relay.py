@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from realtime import metrics, upstream_events
+from realtime.allowance import Verdict
 from realtime.audio import BYTES_PER_MS
 from realtime.breaker import Breaker
 from realtime.conf import RelayConfig
@@ -26,6 +27,7 @@ from realtime.effects import (
     KeepSpan,
     OpenUpstream,
     RecordAudio,
+    Reserve,
     RunTool,
     SendBrowser,
     SendBrowserAudio,
@@ -46,6 +48,7 @@ logger = logging.getLogger("realtime.relay")
 MAX_UPLINK_AUDIO_BYTES = 2_000 * BYTES_PER_MS
 MAX_OUTBOX_BYTES = 1024 * 1024
 YIELD_EVERY = 32  # events; a flood from upstream must not starve the other sessions
+Reserver = Callable[[UUID, Reserve], Awaitable[Verdict]]
 Dial = Callable[[RelayConfig], AbstractAsyncContextManager[UpstreamLink]]
 
 
@@ -90,6 +93,7 @@ class Relay:
         recordings: RecordingThread,
         dial: Dial = open_upstream,
         breaker: Breaker | None = None,
+        reserve: Reserver | None = None,
     ) -> None:
         self.session = session
         self.journal = journal
@@ -98,6 +102,7 @@ class Relay:
         self.user_id = user_id
         self.dial = dial
         self.breaker = breaker or Breaker()
+        self.reserve = reserve
         self.link: BrowserLink | None = None
         self.uplink = Uplink(MAX_UPLINK_AUDIO_BYTES)
         self.recorder = recordings.recorder(session_id, self._recording_failed)
@@ -110,6 +115,7 @@ class Relay:
         self._dial_wanted = asyncio.Event()
         self._dial_after_ms = 0
         self._hang_up = asyncio.Event()
+        self._reserving: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
         self._swap = False  # hanging up on the old upstream, with the next one warm
         self._warm: tuple[UpstreamLink, asyncio.Event] | None = (
@@ -199,6 +205,11 @@ class Relay:
                     if self.link is not None:
                         self.link.close(code)
                         self.link = None
+                case Reserve():
+                    assert self._group is not None
+                    reserving = self._group.create_task(self._reserve(effect), name="relay reservation")
+                    self._reserving.add(reserving)
+                    reserving.add_done_callback(self._reserving.discard)
                 case RunTool():
                     assert self._group is not None
                     self._group.create_task(self._run_tool(effect), name=f"tool {effect.name}")
@@ -248,7 +259,7 @@ class Relay:
                     group.create_task(self._keep_upstream(), name="relay upstream"),
                 ]
                 await self.finished.wait()
-                for task in [*tasks, *([self._warming] if self._warming else [])]:
+                for task in [*tasks, *self._reserving, *([self._warming] if self._warming else [])]:
                     task.cancel()
         except BaseExceptionGroup as group_error:
             for error in group_error.exceptions:
@@ -378,6 +389,10 @@ class Relay:
                 await self._uplink_wake.wait()
             else:
                 await link.send(text)
+
+    async def _reserve(self, wish: Reserve) -> None:
+        verdict = await self.reserve(self.session_id, wish) if self.reserve else Verdict.UNLIMITED
+        self.perform(self.session.reserved(wish.reference, verdict, self.now_ms()))
 
     async def _run_tool(self, call: RunTool) -> None:
         output, ok = await run_tool(call.name, call.arguments, user_id=self.user_id)

@@ -20,9 +20,17 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, ConversationQuerySet, Message, Preferences
-from realtime import access, budgets, ledger, metrics, ownership, recordings, tokens, tools
+from realtime import access, budgets, holds, ledger, metrics, ownership, recordings, tokens, tools
 from realtime.conf import RelayConfig, Seed, relay_config
-from realtime.effects import RecordAudio, RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
+from realtime.effects import (
+    RecordAudio,
+    RecordEnd,
+    RecordEvent,
+    RecordMessage,
+    RecordTurn,
+    RecordUsage,
+    Release,
+)
 from realtime.exceptions import Refused
 from realtime.journal import Entry
 from realtime.models import ProbeRun, RealtimeSession, SessionEvent, Turn, UsedToken
@@ -89,7 +97,7 @@ def mint(
     else:
         conversation = _conversation_for(user, conversation_id, resume_session_id)
         _check_limits(user, conversation, modality)
-        budgets.refuse_if_spent(user, modality=modality, engine=relay_config(settings).engine)
+        budgets.refuse_if_spent(holds.first_wish(config_for(user, modality), user.pk))
         session_id = uuid4()
     assert conversation is not None
     now = int(time.time())
@@ -259,8 +267,7 @@ def redeem(
             first_position = conversations.begin_stretch(conversation=conversation)
             config = config_for(user, token.modality, history=history, first_position=first_position)
             config = replace(config, keep=conversation.keep)
-            budgets.refuse_if_spent(user, modality=token.modality, engine=config.engine, lock=True)
-            RealtimeSession.objects.create(
+            session = RealtimeSession.objects.create(
                 id=token.session_uuid,
                 user=user,
                 conversation=conversation,
@@ -274,6 +281,7 @@ def redeem(
                 login_key=login_key,
                 user_agent=user_agent[:200],
             )
+            config = replace(config, limited=holds.open_with(session, config))
     except IntegrityError:
         raise Refused(401, "token.used", "This voice link has expired.") from None
     return Opening(token.session_uuid, conversation.pk, user.pk, False, config, len(elsewhere))
@@ -341,6 +349,7 @@ def reap_lost_sessions(now: datetime | None = None) -> int:
     A process is gone when its lease was over at `now` (default: this moment).
     """
     now = now or timezone.now()
+    holds.release_lost(now)
     lost = list(RealtimeSession.objects.lease_expired(now).values_list("pk", flat=True)[:REAP_AT_ONCE])
     if not lost:
         return 0
@@ -355,6 +364,7 @@ def reap_lost_sessions(now: datetime | None = None) -> int:
         )
         ended = RealtimeSession.objects.filter(pk__in=lost, end_reason="lost").values_list("pk", flat=True)
         conversations.settle_messages(session_ids=list(ended))
+        holds.release(ended)
     return count
 
 
@@ -383,6 +393,13 @@ def end_for_operator(session_ids: Iterable[UUID]) -> int:
         for session_id in live:
             close_session(session_id=session_id, reason="operator", counters={})
     return len(live)
+
+
+def close_unbegun(*, session_id: UUID, reason: str) -> None:
+    """The token was spent and no relay came of it: end the row, and give back what was held for it."""
+    with transaction.atomic():
+        holds.release([session_id])
+        close_session(session_id=session_id, reason=reason, counters={})
 
 
 def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) -> None:
@@ -497,6 +514,9 @@ def _write_entry(entry: Entry, session: RealtimeSession, events: list[SessionEve
             ledger.record_usage(
                 session_id=session.pk, engine=session.engine, model=session.model, used=record
             )
+        case Release(reference):
+            holds.settle(entry.session_id, reference)
         case RecordEnd(reason, counters):
+            holds.release([entry.session_id])  # its usage is stored: it came before
             close_session(session_id=entry.session_id, reason=reason, counters=counters)
     return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from realtime import upstream_events as up
+from realtime.allowance import RENEW_MS
 from realtime.audio import BYTES_PER_SAMPLE, samples_to_ms
 from realtime.browser_events import MAX_TEXT_CHARS, message
 from realtime.effects import (
@@ -58,6 +59,8 @@ class Session(SessionUpstream):
             self._arm("limit", self.config.max_session_ms)
             self._arm("connect", self.config.connect_deadline_ms)
             self._arm("minute", MINUTE_MS)
+            if self.config.limited:
+                self._arm("budget", RENEW_MS)
             self._dial(0)
             if self.talk.keeping.audio:
                 self.out.append(RecordAudio())
@@ -210,6 +213,7 @@ class Session(SessionUpstream):
                 self.talk.turn_detection = up.turn_detection_block(said["turn_detection"])
             if self.talk.turn_detection is not None:
                 self.talk.turn_detection["interrupt_response"] = self.talk.interruptible
+                self.talk.turn_detection["create_response"] = not self.talk.allowance.closed
             if self.phase == READY:
                 self._change(
                     up.turn_detection_update(self.talk.turn_detection, self._change_id("turn_detection"))
@@ -229,15 +233,6 @@ class Session(SessionUpstream):
 
     def _on_session_end(self, _said: dict[str, Any]) -> None:
         self._end("person_ended")
-
-    def _change_id(self, what: str) -> str:
-        self.configures += 1
-        event_id = f"change_{self.configures}"
-        self.changes[event_id] = what
-        return event_id
-
-    def _change(self, event: dict[str, Any]) -> None:
-        self.out.append(SendUpstream(event))
 
     # ---- the upstream ------------------------------------------------------------------------------------
 
@@ -414,6 +409,8 @@ class Session(SessionUpstream):
             self._keep_minutes()
         elif name == "idle":
             self._end("idle")
+        elif name == "budget":
+            self._look_at_allowance()
         elif name == "limit_warning":
             left = self.config.max_session_ms - self.now_ms
             self._warn("session.ending", "This call is near its time limit.", ends_in_ms=left, cause="limit")

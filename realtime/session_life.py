@@ -10,6 +10,7 @@ from collections import Counter, deque
 from typing import Any
 
 from realtime import upstream_events as up
+from realtime.allowance import Verdict
 from realtime.answers import Answers
 from realtime.audio import samples_to_ms
 from realtime.browser_events import message
@@ -116,6 +117,7 @@ class SessionLife:
             return
         self.end_reason = reason
         self.turns.finish(self.now_ms)
+        self.answers.cut_off(self.now_ms)
         self._keep_minutes(last=True)
         self.phase = ENDED
         self.deadlines.clear()
@@ -151,12 +153,7 @@ class SessionLife:
         if self.phase == ENDED or percent < BUDGET_WARNING:
             return []
         if percent >= 100:
-            text = "The budget for calls is used up for now. Your conversation is safe."
-            self._send(
-                message("error", code="limit.budget", message=text, retryable=False, retry_after=None),
-                overtakes=True,
-            )
-            self._end("budget")
+            self._spent()
             return self._flush()
         if self.budget_told < BUDGET_WARNING:
             self._warn("budget.near", "Most of the budget for calls is used.")
@@ -167,6 +164,62 @@ class SessionLife:
             self.budget_told = BUDGET_WRAP_UP
         self.budget_told = max(self.budget_told, BUDGET_WARNING)
         return self._flush()
+
+    def _spent(self) -> None:
+        text = "The budget for calls is used up for now. Your conversation is safe."
+        self._send(
+            message("error", code="limit.budget", message=text, retryable=False, retry_after=None),
+            overtakes=True,
+        )
+        self._end("budget")
+
+    def reserved(self, reference: str, verdict: Verdict, now_ms: int) -> list[Effect]:
+        """What became of a wish to reserve: answers go on, or are stopped and not begun any more."""
+        self.now_ms = now_ms
+        if self.phase == ENDED:
+            return []
+        allowance = self.talk.allowance
+        was_closed = allowance.closed
+        if not allowance.reserved(reference, verdict):
+            self.out += self.talk.gate.cancel()
+        if allowance.closed != was_closed:
+            self._event("budget.closed" if allowance.closed else "budget.open")
+            self._tell_who_begins_answers()
+        if allowance.limited:
+            again_ms = allowance.look_again_ms(now_ms)
+            self.deadlines["budget"] = min(self.deadlines.get("budget", now_ms + again_ms), now_ms + again_ms)
+        if self.phase == READY:
+            self.out += self.talk.gate.advance(now_ms)
+        return self._flush()
+
+    def _look_at_allowance(self) -> None:
+        """Reserve on; end when the budgets have no room for more and the last answer was heard."""
+        allowance = self.talk.allowance
+        if allowance.time_is_spent(self.now_ms) or (allowance.is_spent(self.now_ms) and self.quiet):
+            self._spent()
+            return
+        allowance.heard(self.talk.audio_in_ms)
+        allowance.renew(self.now_ms)
+        self._arm("budget", allowance.look_again_ms(self.now_ms))
+
+    def _tell_who_begins_answers(self) -> None:
+        """While the budgets have no room, the upstream must not begin answers by itself."""
+        if self.talk.turn_detection is None:
+            return
+        self.talk.turn_detection["create_response"] = not self.talk.allowance.closed
+        if self.phase == READY:
+            self._change(
+                up.turn_detection_update(self.talk.turn_detection, self._change_id("turn_detection"))
+            )
+
+    def _change_id(self, what: str) -> str:
+        self.configures += 1
+        event_id = f"change_{self.configures}"
+        self.changes[event_id] = what
+        return event_id
+
+    def _change(self, event: dict[str, Any]) -> None:
+        self.out.append(SendUpstream(event))
 
     def drain(self, now_ms: int) -> list[Effect]:
         """The process is going down: tell the page, let the sentence finish, take nothing new."""

@@ -91,6 +91,7 @@ class SessionUpstream(SessionLife):
         """Dial again with backoff and full jitter, or give up."""
         was_ready = self.phase == READY
         self.last_error = error
+        self.answers.cut_off(self.now_ms)
         self.turns.upstream_lost(self.now_ms)
         self.intake.lost()
         self._disarm("configure", "rotate", "stuck")

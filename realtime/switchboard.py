@@ -20,9 +20,11 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from realtime import budgets, neighbours, services
+from realtime import budgets, holds, neighbours, services
+from realtime.allowance import Verdict
 from realtime.breaker import Breaker
 from realtime.clock import SteadyClock
+from realtime.effects import Reserve
 from realtime.exceptions import Refused
 from realtime.journal import Journal
 from realtime.recorder import RecordingThread
@@ -88,6 +90,7 @@ class Switchboard:
             recordings=self.recordings,
             dial=self.dial,
             breaker=self.breaker,
+            reserve=reserve,
         )
         self.relays[opening.session_id] = relay
         self._own(self._live(relay), f"relay {opening.session_id}")
@@ -219,6 +222,15 @@ class Switchboard:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=0.5)
+
+
+async def reserve(session_id: UUID, wish: Reserve) -> Verdict:
+    """Ask the budgets for a session. A database that does not answer is no refusal."""
+    try:
+        return await database_sync_to_async(holds.reserve)(session_id, wish.reference, wish.usd, wish.seconds)
+    except Exception as error:
+        logger.warning("session %s could not reserve: %s", session_id, type(error).__name__)
+        return Verdict.UNKNOWN
 
 
 _switchboards: WeakKeyDictionary[asyncio.AbstractEventLoop, Switchboard] = WeakKeyDictionary()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from realtime.allowance import MADE_MS_PER_TOKEN, Allowance, Context
 from realtime.audio import ms_to_samples
 from realtime.browser_events import message
 from realtime.conf import RelayConfig
-from realtime.effects import Effect, RecordEvent, RecordUsage, SendBrowser
+from realtime.effects import Effect, RecordEvent, RecordUsage, Release, SendBrowser
 from realtime.gate import ResponseGate
 from realtime.intake import Intake
 from realtime.keeping import NOTHING, Keeping
@@ -30,8 +31,9 @@ class Talk:
         self.playout = Playout(ms_to_samples(config.ahead_ms), config.downlink_cap_bytes)
         self.transcript.keeps = self.keeping.level != NOTHING
         self.playout.keeps = self.keeping.audio
-        self.gate = ResponseGate(config.responses_per_minute)
-        self.turn_detection = config.turn_detection
+        self.allowance = Allowance(config, out)
+        self.gate = ResponseGate(config.responses_per_minute, lambda: self.allowance.funded)
+        self.turn_detection = dict(config.turn_detection) if config.turn_detection else None
         self.interruptible = config.interruptible
         self.marks: dict[str, TurnMarks] = {}  # by response
         self.input_ended_ms: int | None = (
@@ -80,6 +82,32 @@ class Talk:
             if item := self.transcript.items.get(item_id):
                 item.audio_ms = self.keeping.heard_ms(item_id)
         self.playout.heard.clear()
+
+    def settle_untold(self, response_id: str, made_ms: int, now_ms: int, *, charge: bool = True) -> None:
+        """An answer is over, or was cut off, without a word about its usage: charge it by our own count, or nothing."""
+        read = self.allowance.under_way().get(response_id)
+        if read is None:
+            return  # told before, or never begun
+        texts = [item.text for item in self.transcript.items.values() if item.response_id == response_id]
+        made = Context(sum(len(text) for text in texts) // 3, made_ms // MADE_MS_PER_TOKEN)
+        settles = self.allowance.done(response_id, None, made, now_ms)
+        if not charge or self.config.rates.free:
+            if settles:
+                self.out.append(Release(settles))
+            return
+        self.keep_usage(
+            RecordUsage(
+                meter="response",
+                reference=response_id,
+                text_in=read.text,
+                audio_in=read.audio,
+                text_out=made.text,
+                audio_out=made.audio,
+                model=self.config.model,
+                estimated=True,
+                settles=settles,
+            )
+        )
 
     def discard(self, item: Item) -> None:
         """Of this item nothing came: it is not kept, and the page takes its place away."""

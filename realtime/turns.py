@@ -59,6 +59,7 @@ class Turns:
         self.talk.show_done(item)
         self.talk.input_ended(now_ms)
         self.talk.tool_rounds = 0
+        self.talk.allowance.told(text)
         if upstream_open:
             self.talk.out.append(SendUpstream(up.create_text_item("user", text, item_id)))
         if upstream_ready:
@@ -219,8 +220,11 @@ class Turns:
             item.audio_ms = samples_to_ms(keeping.kept_samples(*span))
             self.talk.out.append(KeepSpan(item.item_id, *span))
         self.talk.out.append(self.talk.transcript.record(item))
+        self.talk.allowance.committed(item.item_id, now_ms)
         if self.talk.turn_detection and self.talk.turn_detection.get("create_response", True):
             self.talk.gate.expect(now_ms)
+        elif self.talk.turn_detection:
+            self.talk.out += self.talk.gate.want(now_ms)  # answered when the budgets have room
 
     def _open_user(self, item_id: str, now_ms: int) -> Item:
         item = self.talk.transcript.open(item_id, "user", "voice", now_ms)
@@ -238,6 +242,7 @@ class Turns:
     def on_input_transcript_done(self, event: dict[str, Any], now_ms: int) -> None:
         """The whole of what the person said, or that it could not be understood."""
         item = self._open_user(up.id_of(event, "item_id"), now_ms)
+        self.talk.allowance.transcribed(item.item_id)
         if event["type"].endswith("completed"):
             text = up.text_of(event, "transcript").strip()
             item.text, item.status = text, COMPLETED if text else FAILED

@@ -41,7 +41,104 @@ class Mutant:
 
 
 FAULTS = "tests/faults/"
+ABUSE = "tests/security/test_abuse.py"
+HOLDS = "tests/security/test_holds.py"
+ALLOWANCE = "tests/realtime/test_allowance.py"
+MONEY = [
+    Mutant(
+        "no answer is asked for before it is reserved",
+        "realtime/gate.py",
+        " or not self.funded():",
+        ":",
+        f"{ALLOWANCE} -k waits_for_its",
+    ),
+    Mutant(
+        "an answer without a reservation is stopped",
+        "realtime/answers.py",
+        "if not self.talk.allowance.began(response_id, now_ms):",
+        "if not self.talk.allowance.began(response_id, now_ms) and False:",
+        f"{ALLOWANCE} -k without_a_reservation",
+    ),
+    Mutant(
+        "the upstream begins nothing by itself when there is no room",
+        "realtime/session_life.py",
+        "            self._tell_who_begins_answers()\n",
+        "",
+        f"{ALLOWANCE} -k by_itself",
+    ),
+    Mutant(
+        "a call ends with the time that was reserved for it",
+        "realtime/session_life.py",
+        "if allowance.time_is_spent(self.now_ms) or",
+        "if",
+        f"{ALLOWANCE} -k ends_with_it",
+    ),
+    Mutant(
+        "an answer that is cut off is charged",
+        "realtime/session_life.py",
+        "        self.answers.cut_off(self.now_ms)\n",
+        "",
+        f"{ALLOWANCE} -k 'cut_off and end'",
+    ),
+    Mutant(
+        "what is held counts against a budget in money",
+        "realtime/budgets.py",
+        "        held = _held_usd(budget, wish.user_id, instead_of)\n",
+        "        held = Decimal(0)\n",
+        f"{HOLDS} -k 'has_room or at_once'",
+    ),
+    Mutant(
+        "what is held counts against a budget of minutes",
+        "realtime/budgets.py",
+        "max(now, started_at + timedelta(seconds=held_s or 0)) if held else now",
+        "now",
+        "tests/security/test_budgets.py -k held_for_an_open",
+    ),
+    Mutant(
+        "many calls at once stay within one budget",
+        "realtime/holds.py",
+        "            return Verdict.REFUSED\n        Hold.objects",
+        "            pass\n        Hold.objects",
+        f"{ABUSE} -k twenty",
+    ),
+    Mutant(
+        "a hoarded token reserves when it is spent",
+        "realtime/services.py",
+        "holds.open_with(session, config))",
+        "True)",
+        f"{HOLDS} -k leaves_neither",
+    ),
+    Mutant(
+        "usage settles its hold",
+        "realtime/ledger.py",
+        "    holds.settle(session_id, used.settles)\n",
+        "",
+        f"{HOLDS} -k writing_it_twice",
+    ),
+    Mutant(
+        "the end of a session gives back its holds",
+        "realtime/services.py",
+        "            holds.release([entry.session_id])  # its usage is stored: it came before\n",
+        "",
+        f"{HOLDS} -k no_others",
+    ),
+    Mutant(
+        "a crash's holds are given back",
+        "realtime/services.py",
+        "    holds.release_lost(now)\n",
+        "",
+        f"{HOLDS} -k crash",
+    ),
+    Mutant(
+        "a budget in money needs known prices",
+        "realtime/budgets.py",
+        "        if wish.usd is None:",
+        "        if wish.usd is None and False:",
+        f"{HOLDS} -k 'unknown_price or know_its_prices'",
+    ),
+]
 MUTANTS = [
+    *MONEY,
     Mutant(
         "the last part of a minute is in the ledger",
         "realtime/session_life.py",

@@ -14,9 +14,10 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from realtime import budgets, services
+from realtime.budgets import Wish
 from realtime.effects import End, SendBrowser, SendUpstream
 from realtime.exceptions import Refused
-from realtime.models import Budget, RealtimeSession
+from realtime.models import Budget, Hold, RealtimeSession, UsageRecord
 from realtime.session import ENDED
 from tests.realtime.page import eventually
 from tests.security.test_odd_upstream import talking
@@ -38,8 +39,11 @@ def took(user: User, minutes: float, *, usd: str = "0", engine: str = "openai", 
 
 
 def may(user: User, *, modality: str = "voice", engine: str = "openai") -> bool:
+    """Whether there is room for a minute and a quarter of a dollar more."""
+    voice = modality == "voice"
+    wish = Wish(user.pk, voice=voice, paid=engine != "local", usd=Decimal("0.25"), seconds=60 if voice else 0)
     try:
-        budgets.refuse_if_spent(user, modality=modality, engine=engine)
+        budgets.refuse_if_spent(wish)
     except Refused as refused:
         return not is_about_the_budget(refused)
     return True
@@ -102,10 +106,16 @@ def test_a_month_binds_beside_the_day(ada: User) -> None:
     assert not may(ada)
 
 
-def test_an_open_session_reserves(ada: User) -> None:
-    budget(minutes=2)
+def test_what_is_held_for_an_open_session_is_not_for_others(ada: User) -> None:
+    budget(minutes=2, usd=Decimal(1))
+    session = RealtimeSession.objects.create(
+        id=uuid4(), user=ada, modality="voice", engine="openai", model="m"
+    )
     assert may(ada)
-    RealtimeSession.objects.create(id=uuid4(), user=ada, modality="voice", engine="openai", model="m")
+    hold = Hold.objects.create(session=session, reference="stretch", seconds=61)
+    assert not may(ada)
+    hold.delete()
+    Hold.objects.create(session=session, reference="answer_1", usd=Decimal("0.76"))
     assert not may(ada)
 
 
@@ -150,6 +160,35 @@ def test_open_sessions_are_told_what_is_used_without_what_is_reserved(ada: User)
     assert budgets.used_percent([session.pk]) == {session.pk: 80}
     took(ada, 2)
     assert budgets.used_percent([session.pk])[session.pk] >= 100
+
+
+def test_of_a_session_over_midnight_each_day_has_its_own_part(ada: User) -> None:
+    budget(minutes=30, usd=Decimal(1))
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    session = RealtimeSession.objects.create(
+        id=uuid4(), user=ada, modality="voice", engine="openai", model="m", cost_usd=Decimal("9.5")
+    )
+    RealtimeSession.objects.filter(pk=session.pk).update(
+        started_at=today - timedelta(hours=9), ended_at=today + timedelta(minutes=28)
+    )
+    for reference, at, usd in (("r1", today - timedelta(hours=1), 9), ("r2", today, "0.5")):
+        row = session.usage.create(meter="response", reference=reference, usd=Decimal(usd))
+        UsageRecord.objects.filter(pk=row.pk).update(created_at=at)
+    assert may(ada)
+    session.usage.filter(reference="r2").update(usd=Decimal("0.8"))
+    assert not may(ada)
+    session.usage.all().delete()
+    assert may(ada)
+    RealtimeSession.objects.filter(pk=session.pk).update(ended_at=today + timedelta(minutes=29, seconds=1))
+    assert not may(ada)
+
+
+def test_a_budget_in_money_and_a_price_that_nobody_knows_do_not_go_together(ada: User) -> None:
+    wish = Wish(ada.pk, voice=True, paid=True, usd=None, seconds=60)
+    budgets.refuse_if_spent(wish)
+    budget(usd=Decimal(100))
+    with pytest.raises(Refused, match=r"limit\.price_unknown"):
+        budgets.refuse_if_spent(wish)
 
 
 def test_a_budget_of_nothing_is_spent(ada: User) -> None:
