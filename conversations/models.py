@@ -149,6 +149,7 @@ class AuditEntry(models.Model):
 
     class Action(models.TextChoices):
         VIEW_CONTENT = "view_content", _("read what was said")
+        LISTEN = "listen", _("heard what was said")
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     actor = models.ForeignKey(

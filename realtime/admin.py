@@ -167,9 +167,15 @@ class RealtimeSessionAdmin(HistoryAdmin):
     def get_urls(self) -> list[URLPattern | URLResolver]:  # type: ignore[override]
         """With the dashboard."""
         from realtime.operations.admin import dashboard_page
+        from realtime.operations.listening import listen, listened
 
-        page = self.admin_site.admin_view(dashboard_page)
-        return [path("dashboard/", page, name="realtime_dashboard"), *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path("dashboard/", view(dashboard_page), name="realtime_dashboard"),
+            path("<uuid:session_id>/listen/", view(listen), name="realtime_listen"),
+            path("listened/<str:ticket>/<slug:lane>/", view(listened), name="realtime_listened"),
+            *super().get_urls(),
+        ]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

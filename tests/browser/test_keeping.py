@@ -134,3 +134,42 @@ def test_a_site_that_keeps_no_audio_does_not_offer_it(
     ada.page.locator("#keep-button").click()
     expect(ada.page.get_by_role("radio", name="Nothing")).to_be_visible()
     expect(ada.page.get_by_role("radio", name="Text and audio")).to_be_hidden()
+
+
+def test_an_operator_hears_a_call_beside_its_timeline(
+    person: Callable[..., Person], picture: Picture
+) -> None:
+    ada = person()
+    services.save_preferences(owner=ada.user, keep="audio")
+    ada.chat.open().start_voice()
+    ada.chat.await_row("assistant", "fifty-six|56")
+    ada.chat.await_state("listening", within_ms=60_000)
+    ada.chat.end_call()
+    eventually(lambda: RealtimeSession.objects.exclude(ended_at=None).exists(), "the call is stored")
+    session = RealtimeSession.objects.get()
+
+    operator = person("operator", microphone=False, viewport={"width": 1280, "height": 800})
+    operator.user.is_staff = operator.user.is_superuser = True  # type: ignore[attr-defined]
+    operator.user.save()  # type: ignore[attr-defined]
+    page = operator.page
+    page.goto(f"{operator.chat.origin}/admin/realtime/realtimesession/{session.pk}/change/")
+    page.get_by_role("link", name="Listen to the kept audio").click()
+    page.get_by_label("Why do you have to listen to this?").fill("The person asked us to find out.")
+    page.get_by_role("button", name="Listen").click()
+    for lane in ("said", "heard"):
+        assert page.locator(f".wave.{lane}").get_attribute("d"), lane
+    cursor = page.locator(".cursor")
+    before = float(cursor.get_attribute("x1") or 0)
+    timeline = page.locator("svg[data-scale]")
+    box = timeline.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 0.4, box["y"] + 60)
+    eventually(lambda: float(cursor.get_attribute("x1") or 0) > box["width"] * 0.4, "the cursor runs on")
+    assert float(cursor.get_attribute("x1") or 0) > before
+    page.evaluate("document.querySelector('audio').pause()")
+    picture("admin-listening", page)
+    with page.expect_response("**/said/") as answer:
+        page.get_by_label("Voices").select_option("Person")
+    assert answer.value.status in (200, 206)
+    said = page.request.get(answer.value.url).body()
+    assert "seven times eight" in understood(said)
