@@ -12,8 +12,12 @@ const VERDICTS = {
   4500: "again", 4502: "stop", 4503: "again", 4504: "again", 4508: "again",
 };
 
-/** `retryAfterMs`: from the `error` before the close, or null. Codes of servers and proxies (1006, 1011 ...) mean again. */
-export function verdict(closeCode, retryAfterMs = null) {
+/**
+ * `retryAfterMs`: from the `error` before the close, or null. `hasEnded`: the relay said that the session is over. Codes of servers
+ * and proxies (1006, 1011 ...) mean again.
+ */
+export function verdict(closeCode, retryAfterMs = null, hasEnded = true) {
+  if (closeCode === 4408 && !hasEnded) return "again"; // no sign of life from here, as during a sleep: the relay keeps the session
   if (closeCode === 4502 && retryAfterMs !== null) return "again";
   return VERDICTS[closeCode] ?? "again";
 }

@@ -64,6 +64,11 @@ export class RelayLink {
     return this.#ready;
   }
 
+  // A socket that was cut is closing for a moment before it says so.
+  get #isUsable() {
+    return this.#ready && this.#socket.readyState === WebSocket.OPEN;
+  }
+
   get waitingBytes() {
     return this.#socket?.bufferedAmount ?? 0;
   }
@@ -80,13 +85,13 @@ export class RelayLink {
 
   /** True when it went out; false while there is no connection. */
   send(message) {
-    if (!this.#ready) return false;
+    if (!this.#isUsable) return false;
     this.#socket.send(JSON.stringify(message));
     return true;
   }
 
   sendAudio(samples) {
-    if (this.#ready && samples.length) this.#socket.send(samples);
+    if (this.#isUsable && samples.length) this.#socket.send(samples);
   }
 
   /** The person ends it. The relay may still tell how the session was; nothing else is heard. */
@@ -171,7 +176,7 @@ export class RelayLink {
   #close(code) {
     const [error, ended] = [this.#lastError, this.#ended];
     const retryAfterMs = error?.retry_after != null ? error.retry_after * 1_000 : null;
-    const what = verdict(code, error?.retryable ? retryAfterMs : null);
+    const what = verdict(code, error?.retryable ? retryAfterMs : null, ended !== null);
     const asked = ended?.reason === "person_ended";
     if (what === "again" && !asked) return this.#retry(retryAfterMs);
     const name = what === "over" || asked ? (ended?.reason ?? problemOf(code)) : (error?.code ?? problemOf(code));

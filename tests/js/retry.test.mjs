@@ -17,6 +17,11 @@ test("codes of servers and proxies mean: try again", () => {
   for (const code of [1001, 1005, 1006, 1011, 1012, 1013]) assert.equal(verdict(code), "again");
 });
 
+test("a page that was silent, as during a sleep, comes back to its session; one whose session is over does not", () => {
+  assert.equal(verdict(4408, null, false), "again");
+  assert.equal(verdict(4408, null, true), "over");
+});
+
 test("an upstream that asks to wait is waited for", () => {
   assert.equal(verdict(4502, 3_000), "again");
   assert.equal(waitBefore({ attempt: 1, elapsedMs: 0, chance: 0, retryAfterMs: 3_000 }), 3_000);

@@ -7,6 +7,8 @@ let now;
 
 /** The browser's WebSocket, driven by the test: the outside door. */
 class FakeSocket {
+  static OPEN = 1;
+  readyState = 0;
   sent = [];
   bufferedAmount = 0;
   constructor(url, protocols) {
@@ -18,14 +20,17 @@ class FakeSocket {
   }
   close() {
     this.closed = true;
+    this.readyState = 2;
   }
   open() {
+    this.readyState = 1;
     this.onopen();
   }
   hear(message) {
     this.onmessage({ data: JSON.stringify(message) });
   }
   lose(code = 1006) {
+    this.readyState = 3;
     this.onclose({ code });
   }
 }
@@ -91,6 +96,15 @@ test("nothing is sent before the relay is ready, and nothing empty ever", async 
   sockets[0].hear({ type: "ready" });
   link.sendAudio(new Int16Array(0));
   assert.deepEqual(sockets[0].sent.map((message) => message.type), ["hello", "ping"]);
+});
+
+test("nothing is sent on a socket that is closing", async () => {
+  const { link } = await live();
+  const before = sockets[0].sent.length;
+  sockets[0].readyState = 2; // cut, and its close event is still to come
+  assert.equal(link.send({ type: "interrupt" }), false);
+  link.sendAudio(new Int16Array(10));
+  assert.equal(sockets[0].sent.length, before);
 });
 
 test("a new connection pings until it knows the relay's clock, then with each heartbeat", async () => {
@@ -180,6 +194,18 @@ test("an end that must not be retried carries the error that came before it", as
   sockets[0].lose(4502);
   assert.equal(last("over").code, "upstream.auth");
   assert.equal(last("over").reason, "stop");
+});
+
+test("a page that was let go because it was silent comes back, one whose call was idle does not", async () => {
+  const slept = await live();
+  sockets[0].lose(4408);
+  assert.equal(slept.last("lost").attempt, 1);
+  const idle = await live();
+  sockets.at(-1).open();
+  sockets.at(-1).hear({ type: "ready", session_id: "s1", uplink_samples: 0 });
+  sockets.at(-1).hear({ type: "ended", reason: "idle", summary: {} });
+  sockets.at(-1).lose(4408);
+  assert.equal(idle.last("over").code, "idle");
 });
 
 test("a server that goes down is left and come back to", async () => {
