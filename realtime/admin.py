@@ -19,7 +19,7 @@ from realtime.switchboard import rights_changed
 # Past this, people begin to feel that the answer is late.
 SLOW_ANSWER_MS = 1_500
 EXPENSIVE_USD = Decimal("0.50")
-BAD_ENDS = ("internal", "lost")  # and everything that begins with "upstream_"
+BAD_ENDS = ("internal", "lost", "storage_stuck")  # and everything that begins with "upstream_"
 LEGEND = (
     *(("person", _("the person speaks")), ("waiting", _("waiting for the answer")), ("heard", _("heard"))),
     *(("unheard", _("made, not heard")), ("away", _("the browser was away"))),

@@ -2,7 +2,9 @@
 
 A record is committed first and reported as saved after. When the database refuses, records wait; when too many wait
 or the process ends, they go to the spill file (one JSON line each, fsynced), which is replayed when the database is
-back or at the next start. Writing a record twice changes nothing, so a replay after a crash in the middle is harmless.
+back or at the next start. When the disk takes no spill file either, the journal is stuck: it keeps what it has in
+memory, and its owner begins nothing new. Writing a record twice changes nothing, so a replay after a crash in the
+middle is harmless.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from realtime.effects import Record, RecordMessage
 
 logger = logging.getLogger("realtime.journal")
 MAX_WAITING = 1_000
+SPILL_AGAIN = 100  # so many more records before a spill that failed is tried again
 BATCH = 100
 SPILLED, REFUSED = ".jsonl", ".refused"  # the latter is kept for a person to look at, and never replayed
 PAUSE_S = 0.1  # between batches: what comes meanwhile shares one transaction
@@ -82,6 +85,9 @@ class Journal:
         self.write = write
         self.spill_dir = spill_dir
         self.spilled = 0
+        self.stuck = False  # neither the database nor the spill folder takes anything: nothing new may begin
+        self.on_stuck: Callable[[], None] = lambda: None
+        self._spill_at = MAX_WAITING
         self._waiting: deque[Entry] = deque()
         self._in_flight: list[Entry] = []  # given to the thread: stored or not, nobody knows yet
         self._one_by_one = 0  # so many entries are written alone, to find the one that cannot be stored
@@ -112,21 +118,34 @@ class Journal:
     def put(self, entry: Entry) -> None:
         """Take a record; never waits. Past the bound the oldest records go to the spill file."""
         if self._closed:
-            self._spill([entry])
+            self._spill_or_lose([entry])
             return
         self._begin()
         if isinstance(entry.record, RecordMessage) and entry.record.status == "pending":
             self._replace_pending(entry)
         self._waiting.append(entry)
-        if len(self._waiting) > MAX_WAITING:
-            oldest = [self._waiting.popleft() for _ in range(MAX_WAITING // 2)]
-            try:
-                self._spill(oldest)
-            except OSError as error:  # a full disk: memory is what is left
-                self._waiting.extendleft(reversed(oldest))
-                logger.error("records cannot be spilled: %s", type(error).__name__)
+        if len(self._waiting) > self._spill_at:
+            self._make_room()
         self._idle.clear()
         self._wake.set()
+
+    def _make_room(self) -> None:
+        """The oldest records go to the spill file. When the disk is full, memory is what is left, for a while."""
+        oldest = [self._waiting.popleft() for _ in range(MAX_WAITING // 2)]
+        try:
+            self._spill(oldest)
+        except OSError as error:
+            self._waiting.extendleft(reversed(oldest))
+            self._spill_at = len(self._waiting) + SPILL_AGAIN
+            logger.error("records cannot be spilled: %s", type(error).__name__)
+            if not self.stuck:
+                self.stuck = True
+                self.on_stuck()
+        else:
+            self._unstuck()
+
+    def _unstuck(self) -> None:
+        self.stuck, self._spill_at = False, MAX_WAITING
 
     def _replace_pending(self, entry: Entry) -> None:
         """A later checkpoint of the same item makes the waiting one needless."""
@@ -179,7 +198,7 @@ class Journal:
             # Not the database but something in this batch: one such record must not hold up all the others.
             if len(batch) == 1:
                 logger.error("a record cannot be stored and is put aside: %s", type(error).__name__)
-                self._spill(batch, REFUSED)
+                self._spill_or_lose(batch, REFUSED)  # were it kept, it would hold up all the others
                 self._one_by_one = max(0, self._one_by_one - 1)
             else:
                 self._waiting.extendleft(reversed(batch))
@@ -188,6 +207,7 @@ class Journal:
         finally:
             self._in_flight = []
         self._one_by_one = max(0, self._one_by_one - 1)
+        self._unstuck()
         for entry, message_id in zip(batch, ids, strict=True):
             if entry.on_saved and message_id and isinstance(entry.record, RecordMessage):
                 entry.on_saved(entry.record.item_id, message_id)
@@ -223,12 +243,7 @@ class Journal:
         left = [*self._in_flight, *self._waiting]
         self._waiting.clear()
         if left:
-            try:
-                self._spill(left)
-            except OSError as error:
-                logger.critical(
-                    "%d records are lost, they cannot be spilled: %s", len(left), type(error).__name__
-                )
+            self._spill_or_lose(left)
         if self._task is not None and stuck:
             self._task.cancel()
         if not stuck:
@@ -240,20 +255,33 @@ class Journal:
 
     def _spill(self, entries: list[Entry], suffix: str = SPILLED) -> None:
         self.spill_dir.mkdir(parents=True, exist_ok=True)
-        self.spilled += len(entries)
-        self._replay_due = self._replay_due or suffix == SPILLED
         path = self.spill_dir / f"{time.time_ns()}-{os.getpid()}-{uuid4().hex[:8]}{suffix}"
-        with path.open("x", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.writelines(entry.to_line() + "\n" for entry in entries)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.writelines(entry.to_line() + "\n" for entry in entries)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink(missing_ok=True)  # no half of it: the caller still has the whole
+            raise
         folder = os.open(self.spill_dir, os.O_RDONLY)
         try:
             os.fsync(folder)  # the file's name is kept too, not only its content
         finally:
             os.close(folder)
+        self.spilled += len(entries)
+        self._replay_due = self._replay_due or suffix == SPILLED
         logger.warning("%d records went to the spill file", len(entries))
+
+    def _spill_or_lose(self, entries: list[Entry], suffix: str = SPILLED) -> None:
+        """For records that cannot go back into memory."""
+        try:
+            self._spill(entries, suffix)
+        except OSError as error:
+            logger.critical(
+                "%d records are lost, they cannot be spilled: %s", len(entries), type(error).__name__
+            )
 
     async def _try_replay(self) -> None:
         self._replay_due = False  # what is spilled from now on sets it again

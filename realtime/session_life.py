@@ -62,6 +62,7 @@ END_CODES = {
     "conversation_deleted": 4403,
     "browser_gone": 4408,
     "draining": 4503,
+    "storage_stuck": 4503,
     "internal": 4500,
 }
 

@@ -46,6 +46,7 @@ class Switchboard:
 
     def __init__(self, journal: Journal, *, dial: Dial = open_upstream) -> None:
         self.journal = journal
+        self.journal.on_stuck = self._storage_stuck
         self.dial = dial
         self.breaker = Breaker()
         self.recordings = RecordingThread()
@@ -69,6 +70,10 @@ class Switchboard:
         """The relay of a redeemed token, with this connection attached. Raises Refused when it cannot be had."""
         if self.draining:
             raise Refused(503, "draining", "This server is restarting. Try again in a moment.")
+        if self.journal.stuck:
+            raise Refused(
+                503, "storage.stuck", "Nothing can be saved at the moment. Try again in some minutes."
+            )
         relay = self.relays.get(opening.session_id)
         if relay is None:
             if opening.resumed:
@@ -184,6 +189,12 @@ class Switchboard:
     async def _forget(self) -> None:
         """Spent tokens need to be remembered only as long as somebody could try them again."""
         await database_sync_to_async(services.forget_used_tokens)()
+
+    def _storage_stuck(self) -> None:
+        """What is said now could not be kept: end every session, and begin none until something is stored again."""
+        for relay in list(self.relays.values()):
+            # Not at once: a relay is in the middle of handing over the record that did not fit.
+            asyncio.get_running_loop().call_soon(relay.end, "storage_stuck")
 
     def end_user(self, user_id: int, reason: str) -> None:
         """End all sessions of a person on this process."""

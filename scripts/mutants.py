@@ -429,6 +429,27 @@ MUTANTS = [
         f"{FAULTS}test_database.py -k stays_locked",
     ),
     Mutant(
+        "what cannot be kept is not begun",
+        "realtime/switchboard.py",
+        "        if self.journal.stuck:",
+        "        if False:",
+        "tests/realtime/test_stuck_storage.py -k none_begins",
+    ),
+    Mutant(
+        "calls end when nothing can be kept",
+        "realtime/journal.py",
+        "                self.on_stuck()\n",
+        "                pass\n",
+        "tests/realtime/test_stuck_storage.py -k none_begins",
+    ),
+    Mutant(
+        "a spill that fails leaves no half of a file",
+        "realtime/journal.py",
+        "            path.unlink(missing_ok=True)  # no half of it",
+        "            pass  # no half of it",
+        "tests/realtime/test_stuck_storage.py -k half",
+    ),
+    Mutant(
         "an event that was stored is not stored again",
         "realtime/services.py",
         "for event in events if event.key not in kept}",
