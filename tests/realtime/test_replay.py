@@ -16,9 +16,17 @@ from django.db import OperationalError
 from conversations.models import Conversation, Message
 from realtime import journal as journal_module
 from realtime import metrics, services
-from realtime.effects import RecordAudio, RecordEnd, RecordEvent, RecordMessage, RecordTurn, RecordUsage
+from realtime.effects import (
+    RecordAudio,
+    RecordEnd,
+    RecordEvent,
+    RecordMessage,
+    RecordTurn,
+    RecordUsage,
+    Release,
+)
 from realtime.journal import RECORD_TYPES, Entry, Journal
-from realtime.models import RealtimeSession, Recording, SessionEvent, Turn, UsageRecord
+from realtime.models import Hold, RealtimeSession, Recording, SessionEvent, Turn, UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,6 +58,7 @@ def everything_of(session: RealtimeSession) -> list[Entry]:
         RecordTurn("r1", "i2", "completed", response_latency_ms=400),
         RecordUsage("response", "r1", text_in=5, text_out=7),
         RecordAudio(),
+        Release("answer_2"),
         RecordEnd("person_ended", {"turns": 1}),
     ]
     assert {type(record).__name__ for record in records} == set(RECORD_TYPES)
@@ -58,7 +67,7 @@ def everything_of(session: RealtimeSession) -> list[Entry]:
 
 def kept() -> str:
     """All rows that the journal writes."""
-    tables = (RealtimeSession, SessionEvent, Turn, UsageRecord, Recording, Message)
+    tables = (RealtimeSession, SessionEvent, Turn, UsageRecord, Recording, Hold, Message)
     return "\n".join(serializers.serialize("json", table.objects.order_by("pk")) for table in tables)
 
 
