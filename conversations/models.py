@@ -145,11 +145,16 @@ class Message(models.Model):
 
 
 class AuditEntry(models.Model):
-    """That a member of staff did something that people should be able to ask about. Rows are never changed."""
+    """That somebody did something that people should be able to ask about. Rows are never changed."""
 
     class Action(models.TextChoices):
         VIEW_CONTENT = "view_content", _("read what was said")
         LISTEN = "listen", _("heard what was said")
+        EXPORT_CONVERSATION = "export_conversation", _("exported a conversation")
+        EXPORT_ACCOUNT = "export_account", _("exported all of their own data")
+        EXPORT_USAGE = "export_usage", _("exported usage")
+        DELETE_CONVERSATION = "delete_conversation", _("deleted a conversation")
+        DELETE_ACCOUNT = "delete_account", _("deleted an account")
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     actor = models.ForeignKey(

@@ -5,12 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from conversations import audit
 from realtime import ledger, services
 from realtime.models import Budget, Hold, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.inspection import inspect
@@ -199,12 +201,13 @@ class RealtimeSessionAdmin(HistoryAdmin):
 
     @admin.action(description=_("End the selected live sessions"), permissions=["end"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[RealtimeSession]) -> None:
-        """Mark them as ended by the operator; their processes hang up within ten seconds."""
+        """End them: this process hangs up at once, others within ten seconds."""
         live = list(queryset.filter(ended_at=None))
         count = services.end_for_operator([session.pk for session in live])
         rights_changed()
         for session in live:
             self.log_change(request, session, "Ended by an operator.")
+        transaction.on_commit(rights_changed)
         messages.success(
             request,
             _("%(count)s sessions end. Their calls are hung up within ten seconds.") % {"count": count},
@@ -280,15 +283,18 @@ class UsageRecordAdmin(HistoryAdmin):
     @admin.action(description=_("Export as CSV"), permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> HttpResponse:
         """The selected rows as a file."""
-        return self._export(queryset, "csv", "text/csv")
+        return self._export(request, queryset, "csv", "text/csv")
 
     @admin.action(description=_("Export as JSON lines"), permissions=["view"])
     def export_jsonl(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> HttpResponse:
         """The selected rows as a file."""
-        return self._export(queryset, "jsonl", "application/jsonl")
+        return self._export(request, queryset, "jsonl", "application/jsonl")
 
-    def _export(self, queryset: QuerySet[UsageRecord], kind: str, content_type: str) -> HttpResponse:
+    def _export(
+        self, request: HttpRequest, queryset: QuerySet[UsageRecord], kind: str, content_type: str
+    ) -> HttpResponse:
         disposition = {"Content-Disposition": f'attachment; filename="usage.{kind}"'}
+        audit.note(request, audit.Action.EXPORT_USAGE, reason=f"{queryset.count()} rows")
         return HttpResponse(ledger.export(queryset, kind), content_type=content_type, headers=disposition)
 
     @admin.display(description=_("user"))

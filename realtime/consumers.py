@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,7 +19,8 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import parse_cookie
 
-from realtime import browser_events
+from realtime import browser_events, metrics
+from realtime.doorkeeper import address_of
 from realtime.exceptions import BadMessage, BrowserError, Refused
 from realtime.ownership import give_up_elsewhere
 from realtime.relay import BrowserLink, Relay
@@ -47,6 +49,18 @@ class RealtimeConsumer(AsyncConsumer):
         """Serve the connection from handshake to close."""
         if (await receive())["type"] != "websocket.connect":
             return
+        doorkeeper, address = get_switchboard().doorkeeper, address_in(scope)
+        if reason := doorkeeper.enter(address, time.monotonic()):
+            metrics.admission_refused_total.labels(reason).inc()
+            logger.info("a socket was refused: %s", reason)
+            await send({"type": "websocket.close", "code": 4429})
+            return
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            doorkeeper.left(address)
+
+    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         try:
             token = offered_token(scope.get("subprotocols") or [])
             opening = await database_sync_to_async(redeem)(
@@ -183,6 +197,15 @@ def header(scope: dict[str, Any], name: bytes) -> str:
     if len(values) > 1:
         return "\x00 more than one"
     return values[0].decode("latin-1") if values else ""
+
+
+def address_in(scope: dict[str, Any]) -> str:
+    """Whose connection it is, as our outermost proxy saw it; "" when the server does not say."""
+    forwarded = [
+        value.decode("latin-1") for key, value in scope.get("headers", []) if key == b"x-forwarded-for"
+    ]
+    direct = (scope.get("client") or ("",))[0]
+    return address_of(direct, forwarded, int(str(settings.REST_FRAMEWORK["NUM_PROXIES"])))
 
 
 def login_key(scope: dict[str, Any]) -> str:

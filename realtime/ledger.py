@@ -32,6 +32,8 @@ TOKENS = (
     *("text_in", "audio_in", "image_in", "cached_text", "cached_audio", "cached_image"),
     *("text_out", "audio_out", "reasoning_out"),
 )
+# What makes a spreadsheet take a text for a formula; the wide forms where the keyboard is East Asian.
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 EXPORTED = (
     *("id", "created_at", "user", "session_id", "engine", "model", "meter", "reference"),
     *(*TOKENS, "seconds", "usd", "rate_card_id", "estimated"),
@@ -163,7 +165,6 @@ def _csv_line(values: Iterable[Any]) -> str:
     """One CSV line. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
     line = io.StringIO()
     csv.writer(line).writerow(
-        f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
-        for value in values
+        f"'{value}" if isinstance(value, str) and value[:1] in FORMULA else value for value in values
     )
     return line.getvalue()

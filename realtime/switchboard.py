@@ -24,6 +24,7 @@ from realtime import budgets, holds, neighbours, services
 from realtime.allowance import Verdict
 from realtime.breaker import Breaker
 from realtime.clock import SteadyClock
+from realtime.doorkeeper import Doorkeeper
 from realtime.effects import Reserve
 from realtime.exceptions import Refused
 from realtime.journal import Journal
@@ -49,6 +50,9 @@ class Switchboard:
         self.journal.on_stuck = self._storage_stuck
         self.dial = dial
         self.breaker = Breaker()
+        self.doorkeeper = Doorkeeper(
+            settings.REALTIME_MAX_SOCKETS_PER_ADDRESS, settings.REALTIME_HANDSHAKES_PER_SEC
+        )
         self.recordings = RecordingThread()
         self.relays: dict[UUID, Relay] = {}
         self.draining = False

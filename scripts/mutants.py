@@ -137,8 +137,60 @@ MONEY = [
         f"{HOLDS} -k 'unknown_price or know_its_prices'",
     ),
 ]
+DOORS = [
+    Mutant(
+        "an address has so many sockets and no more",
+        "realtime/doorkeeper.py",
+        "if visitor.sockets >= self.max_sockets:",
+        "if False:",
+        "tests/security/test_doors.py -k all_sockets",
+    ),
+    Mutant(
+        "an address knocks so often and no more",
+        "realtime/doorkeeper.py",
+        "if visitor.knocks < 1:",
+        "if False:",
+        "tests/security/test_doors.py -k without_end",
+    ),
+    Mutant(
+        "only our own proxies say whose address it is",
+        "realtime/doorkeeper.py",
+        "if not proxies or not seen:",
+        "if not seen:",
+        "tests/realtime/test_doorkeeper.py -k own_proxies",
+    ),
+    Mutant(
+        "the export of an account is noted",
+        "voiceproject/account_api.py",
+        "        audit.note(request, audit.Action.EXPORT_ACCOUNT)\n",
+        "",
+        "tests/security/test_audit.py -k export_of_an_account",
+    ),
+    Mutant(
+        "the deletion of an account is noted",
+        "voiceproject/admin.py",
+        '        audit.note(request, audit.Action.DELETE_ACCOUNT, reason=f"account {obj.pk}")\n',
+        "",
+        "tests/security/test_audit.py -k staff_who",
+    ),
+    Mutant(
+        "a session that the admin ends is hung up at once",
+        "realtime/admin.py",
+        "        transaction.on_commit(rights_changed)\n",
+        "",
+        "tests/security/test_revocation.py -k end_in_admin",
+    ),
+    Mutant(
+        "no cell of the CSV is a formula",
+        "realtime/ledger.py",
+        """f"'{value}" if isinstance(value, str)""",
+        """value if isinstance(value, str)""",
+        "tests/operations/test_ledger.py -k formula",
+    ),
+]
 MUTANTS = [
     *MONEY,
+    *DOORS,
     Mutant(
         "the last part of a minute is in the ledger",
         "realtime/session_life.py",

@@ -10,7 +10,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from conversations.api.serializers import ConversationSerializer, MessageSerializer, PreferencesSerializer
-from conversations.models import Conversation, Preferences
+from conversations.models import AuditEntry, Conversation, Preferences
 from realtime.models import RealtimeSession, Recording, UsedToken
 from realtime.recording_file import LANES
 
@@ -69,6 +69,9 @@ def delete_person(user: User) -> dict[str, int]:
     # Rows of libraries that would stay, with the name or a token in them.
     refreshes, _by_model = OutstandingToken.objects.filter(user=user).delete()
     attempts, _by_model = AccessAttempt.objects.filter(username=user.get_username()).delete()
+    # That they exported or deleted stays noted, from where does not.
+    of_staff = (AuditEntry.Action.VIEW_CONTENT, AuditEntry.Action.LISTEN)
+    AuditEntry.objects.filter(actor=user).exclude(action__in=of_staff).update(address="")
     others = {UsedToken: tokens, OutstandingToken: refreshes, AccessAttempt: attempts}
     _total, deleted = User.objects.filter(pk=user.pk).delete()
     return deleted | {model._meta.label: count for model, count in others.items() if count}

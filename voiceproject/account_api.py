@@ -16,6 +16,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import get_md5_hash_password
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
+from conversations import audit
 from conversations.api.views import PrivateAPIView
 from voiceproject import account
 from voiceproject.lockout import SENTENCE, locked_out
@@ -67,4 +68,5 @@ class Export(PrivateAPIView):
         """JSON, offered for saving."""
         name = f"voice-chat-export-{timezone.localdate():%Y-%m-%d}.json"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        audit.note(request, audit.Action.EXPORT_ACCOUNT)
         return Response(account.export_person(cast(User, request.user)), headers=headers)

@@ -20,7 +20,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView, View
 
-from conversations import services
+from conversations import audit, services
 from conversations.models import Preferences
 from conversations.views import private_page
 from voiceproject import account
@@ -98,6 +98,7 @@ class Account(View):
         if not form.is_valid():
             return self._page(request, status=400, delete_form=form)
         user = _person(request)
+        audit.note(request, audit.Action.DELETE_ACCOUNT, reason=f"account {user.pk}")
         logout(request)
         account.delete_person(user)
         messages.success(request, _("Your account and everything in it were deleted."))

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from conversations import audit
 from voiceproject import account
 
 admin.site.site_header = admin.site.site_title = _("Voice chat administration")
@@ -23,9 +24,11 @@ class PersonAdmin(UserAdmin):
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Delete all that is kept of one person."""
+        audit.note(request, audit.Action.DELETE_ACCOUNT, reason=f"account {obj.pk}")
         account.delete_person(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Delete all that is kept of several."""
         for user in queryset:
+            audit.note(request, audit.Action.DELETE_ACCOUNT, reason=f"account {user.pk}")
             account.delete_person(user)

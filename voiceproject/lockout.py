@@ -8,6 +8,8 @@ from django.conf import settings
 from django.db.models import Sum
 from django.http import HttpRequest
 
+from realtime import doorkeeper
+
 # From many addresses against one account: slower than the rule for one address, or strangers could lock people out.
 ANY_ADDRESS_FACTOR = 10
 SENTENCE = "Too many wrong passwords. Wait a while, then try again."
@@ -15,14 +17,9 @@ SENTENCE = "Too many wrong passwords. Wait a while, then try again."
 
 def address_of(request: HttpRequest) -> str:
     """The address that counts: the one that our own outermost proxy saw, never one that the visitor made up."""
-    proxies = int(str(settings.REST_FRAMEWORK["NUM_PROXIES"]))
     direct: str = request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - a mark for "unknown"
-    forwarded = [
-        part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()
-    ]
-    if not proxies or not forwarded:
-        return direct
-    return forwarded[-min(proxies, len(forwarded))]
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    return doorkeeper.address_of(direct, [forwarded], int(str(settings.REST_FRAMEWORK["NUM_PROXIES"])))
 
 
 class PacedHandler(AxesDatabaseHandler):

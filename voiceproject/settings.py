@@ -308,6 +308,9 @@ REALTIME_RESUME_GRACE_SEC = env_int("REALTIME_RESUME_GRACE_SEC", 60, low=0, high
 REALTIME_ROTATE_AFTER_SEC = env_int("REALTIME_ROTATE_AFTER_SEC", 3_300, low=1, high=3_500)
 REALTIME_MAX_SESSIONS_PER_USER = env_int("REALTIME_MAX_SESSIONS_PER_USER", 2, low=1, high=100)
 REALTIME_MAX_SESSIONS = env_int("REALTIME_MAX_SESSIONS", 100, low=1, high=100_000)
+# Of one address, in one process; addresses of this machine are not limited.
+REALTIME_MAX_SOCKETS_PER_ADDRESS = env_int("REALTIME_MAX_SOCKETS_PER_ADDRESS", 100, low=1, high=100_000)
+REALTIME_HANDSHAKES_PER_SEC = env_int("REALTIME_HANDSHAKES_PER_SEC", 20, low=1, high=10_000)
 REALTIME_MAX_RESPONSES_PER_MIN = env_int("REALTIME_MAX_RESPONSES_PER_MIN", 30, low=1, high=1_000)
 REALTIME_SPILL_DIR = DATA_DIR / "spill"
 # How long the event loop may stand still before `manage.py serve` gives up and exits; 0: for ever.

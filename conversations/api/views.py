@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from conversations import services
+from conversations import audit, services
 from conversations.api.pagination import ConversationPagination
 from conversations.api.serializers import (
     ConversationChanges,
@@ -87,6 +87,7 @@ class ConversationDetail(PrivateAPIView):
     def delete(self, request: Request, conversation_id: UUID) -> Response:
         """Hide it until it is restored or purged: 204."""
         services.delete_conversation(conversation=_own(request, conversation_id))
+        audit.note(request, audit.Action.DELETE_CONVERSATION, conversation_id=conversation_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -158,6 +159,7 @@ class ConversationExport(PrivateAPIView):
                 ending = "vtt"
             case _:
                 raise Http404
+        audit.note(request, audit.Action.EXPORT_CONVERSATION, conversation_id=conversation.pk)
         name = slugify(conversation.title) or "conversation"
         answer["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
         return answer

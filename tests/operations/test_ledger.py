@@ -196,6 +196,18 @@ class TestRows:
         data = json.loads("".join(ledger.export(rows, "jsonl")))
         assert (data["usd"], data["user"]) == ("0.00400000", "=cmd()")
 
+    @pytest.mark.parametrize(
+        "first", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+    )
+    def test_no_cell_of_the_csv_is_a_formula(self, ada: User, first: str) -> None:
+        name = f"{first}cmd|'/c calc'!A1"
+        User.objects.filter(pk=ada.pk).update(username=name)
+        write(a_session(User.objects.get(), model=name), RecordUsage("response", name, text_in=1, model=name))
+        text = "".join(ledger.export(UsageRecord.objects.all(), "csv"))
+        [line] = list(csv.DictReader(io.StringIO(text, newline="")))
+        cells = [line["user"], line["model"], line["reference"]]
+        assert cells == [f"'{name}"] * 3
+
     def test_the_ledger_sums_to_the_upstreams_own_count(self, ada: User) -> None:
         card()
         row = a_session(ada)

@@ -120,7 +120,10 @@ def test_what_is_held_for_an_open_session_is_not_for_others(ada: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_sessions_that_start_at_once_no_more_get_in_than_the_budget_has_room_for(ada: User) -> None:
+def test_of_many_sessions_that_start_at_once_no_more_get_in_than_the_budget_has_room_for(
+    ada: User, settings: Any
+) -> None:
+    settings.REALTIME_MAX_SESSIONS_PER_USER = 10
     budget(minutes=3)
     tokens = [services.mint(user=ada, origin="", modality="voice").token for _ in range(8)]
     opened: list[Any] = []

@@ -80,8 +80,15 @@ def end_by_api(browser: Client, user: User) -> None:
     assert browser.delete(f"/api/voice/sessions/{session.pk}/").status_code == 204
 
 
+def end_in_admin(browser: Client, user: User) -> None:
+    operator = logged_in(User.objects.create_superuser("operator", "o@example.com", "operator-secret-1"))
+    mine = [str(pk) for pk in access.live_sessions(user).values_list("pk", flat=True)]
+    chosen = {"action": "end_sessions", "_selected_action": mine}
+    assert operator.post("/admin/realtime/realtimesession/", chosen).status_code == 302
+
+
 @pytest.mark.parametrize(
-    "trigger", [log_out, change_password, deactivate, delete_account, end_on_page, end_by_api]
+    "trigger", [log_out, change_password, deactivate, delete_account, end_on_page, end_by_api, end_in_admin]
 )
 async def test_a_session_ends_at_once_with(
     make_site: Any, ada: User, bob: User, trigger: Callable[[Client, User], None]
