@@ -1,6 +1,6 @@
 # The commands of this project. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
 # Variables: PORT (8000), PYTHON (the interpreter for .venv), CHROMIUM_BIN (the browser for the tests).
-.PHONY: help run test test-all test-python test-serve test-js test-browser mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
+.PHONY: help run test test-all test-python test-serve test-js test-browser test-browsers mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 python := .venv/bin/python
@@ -12,6 +12,7 @@ help:
 	@echo "make run            start the site on http://127.0.0.1:8000/ (make run PORT=8001 for another port)"
 	@echo "make test           run every test: Python, JavaScript, browser"
 	@echo "make mutants        switch off one control after another; the tests must notice (takes half an hour)"
+	@echo "make test-browsers  the main flow in Firefox and WebKit, through a software sound card"
 	@echo "make test-all       the same, and the tests that take many minutes"
 	@echo "make check          format, lint, types, Django's checks, migrations"
 	@echo "make format         put the code into its format"
@@ -46,7 +47,11 @@ test-js: install-dev
 	scripts/test-js
 
 test-browser: install-dev
-	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser --timeout=300 --output test-results --screenshot only-on-failure
+	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser --ignore=tests/browser/engines --timeout=300 --output test-results --screenshot only-on-failure
+
+# Needs Firefox, WebKitGTK and PulseAudio. As root on Debian it installs them, elsewhere it says what is missing.
+test-browsers: install-dev
+	scripts/ensure-other-browsers && CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser/engines --timeout=300 --output test-results/engines
 
 mutants: install-dev
 	$(python) scripts/mutants.py

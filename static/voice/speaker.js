@@ -2,6 +2,7 @@
 
 import { playoutContext } from "./contexts.js";
 import { resumed } from "./microphone.js";
+import { heardAt, outputLatency } from "./output_latency.js";
 import { RATE_HZ, msOf } from "./pcm.js";
 
 const WORKLET = new URL("./worklets/playout.js", import.meta.url);
@@ -93,22 +94,9 @@ export class Speaker {
       await this.#context.setSinkId(this.#wantedSink).catch(() => {}); // gone: the system's choice goes on
   }
 
-  get #latencySamples() {
-    return Math.round((this.#context?.outputLatency || 0) * RATE_HZ);
-  }
-
-  /** When a moment of the context's time is heard, by the page's clock. */
-  #heardAt(time) {
-    const context = this.#context;
-    const guess = performance.now() + (time - context.currentTime + (context.outputLatency || 0)) * 1_000;
-    const { contextTime, performanceTime } = context.getOutputTimestamp?.() ?? {};
-    const exact = performanceTime + (time - contextTime) * 1_000;
-    return performanceTime && Math.abs(exact - guess) < 1_000 ? exact : guess;
-  }
-
   #hear(data) {
     if (data.started !== undefined) {
-      this.#on.started(data.started, this.#heardAt(data.at));
+      this.#on.started(data.started, heardAt(this.#context, data.at));
       this.#tell(data.started, data.samples, data.buffered);
     } else if (data.position !== undefined) this.#tell(data.position, data.samples, data.buffered);
     else if (data.flushed !== undefined) {
@@ -121,7 +109,7 @@ export class Speaker {
   }
 
   #heard(item, samples) {
-    return Math.max(item === this.#item ? Math.min(this.#floor, samples) : 0, samples - this.#latencySamples);
+    return Math.max(item === this.#item ? Math.min(this.#floor, samples) : 0, samples - Math.round(outputLatency(this.#context) * RATE_HZ));
   }
 
   #tell(item, samples, buffered) {
@@ -132,7 +120,7 @@ export class Speaker {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       then();
-    }, (this.#context.outputLatency || 0) * 1_000);
+    }, outputLatency(this.#context) * 1_000);
     this.#timers.add(timer);
   }
 
