@@ -94,6 +94,44 @@ def used_percent(session_ids: Iterable[UUID]) -> dict[UUID, int]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a budget stands for one person. What is left is None without a limit; of the site's, only the share."""
+
+    of_day: bool  # else of a month
+    for_site: bool
+    percent: int  # used, of the tighter of its limits
+    resets_at: datetime
+    minutes: int | None = None
+    minutes_left: float | None = None
+    usd: Decimal | None = None
+    usd_left: Decimal | None = None
+
+
+def standings(user_id: int, now: datetime) -> list[Standing]:
+    """The budgets that bind this person, those of a day first, with what is really used so far."""
+    found = []
+    for budget in sorted(_of(list(Budget.objects.all()), user_id), key=lambda one: one.period):
+        for_site = budget.scope == Budget.Scope.SITE
+        minutes = None if for_site else budget.minutes
+        usd = None if for_site else budget.usd
+        found.append(
+            Standing(
+                of_day=budget.period == Budget.Period.DAY,
+                for_site=for_site,
+                percent=min(SPENT, _percent(budget, user_id, now)),
+                resets_at=_resets_at(budget, now),
+                minutes=minutes,
+                minutes_left=None
+                if minutes is None
+                else max(0.0, minutes - _seconds(budget, user_id, now) / 60),
+                usd=usd,
+                usd_left=None if usd is None else max(Decimal(0), usd - _usd(budget, user_id, now)),
+            )
+        )
+    return found
+
+
 def _percent(budget: Budget, user_id: int, now: datetime) -> int:
     shares = [0]
     if budget.minutes is not None:
@@ -165,9 +203,12 @@ def _held_usd(budget: Budget, user_id: int, without: tuple[UUID, str] | None) ->
 
 
 def _refusal(budget: Budget, now: datetime) -> Refused:
+    wait_s = int((_resets_at(budget, now) - now).total_seconds()) + 1
+    return Refused(429, "limit.budget", SENTENCE, retry_after_s=wait_s)
+
+
+def _resets_at(budget: Budget, now: datetime) -> datetime:
     start = _since(budget, now)
-    step = timedelta(days=1) if budget.period == Budget.Period.DAY else timedelta(days=32)
-    following = start + step
-    if budget.period == Budget.Period.MONTH:
-        following = following.replace(day=1)
-    return Refused(429, "limit.budget", SENTENCE, retry_after_s=int((following - now).total_seconds()) + 1)
+    if budget.period == Budget.Period.DAY:
+        return start + timedelta(days=1)
+    return (start + timedelta(days=32)).replace(day=1)

@@ -11,7 +11,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from realtime.api.recordings import ConversationAudio, MessageAudio
-from voiceproject import account_api, account_pages, session_pages
+from voiceproject import account_api, account_pages, session_pages, usage_pages
 from voiceproject.health import health
 from voiceproject.readiness import metrics_page, ready
 
@@ -38,6 +38,7 @@ urlpatterns = [
     path("accounts/", include("django.contrib.auth.urls")),
     path("account/", account_pages.Account.as_view(), name="account"),
     path("account/sessions/", session_pages.Sessions.as_view(), name="sessions"),
+    path("usage/", usage_pages.usage, name="usage"),
     path("api/", include("conversations.api.urls")),
     path(
         "api/conversations/<uuid:conversation_id>/audio/",
