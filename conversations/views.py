@@ -20,6 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+from conversations import choices
 from conversations.api.serializers import MessageSerializer, PreferencesSerializer
 from conversations.models import Conversation, Message, Preferences
 
@@ -67,6 +68,7 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
             "allowed": settings.REALTIME_RECORDING,
             "days": settings.REALTIME_RECORDING_RETENTION_DAYS,
         },
+        "voices": choices.VOICE_CHOICES,
     }
     return render(request, "chat.html", context)
 
@@ -75,7 +77,8 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
 @private_page
 def voice_test(request: HttpRequest) -> HttpResponse:
     """The page that shows each step of a voice session."""
-    return render(request, "voice_test.html", {"bootstrap": _bootstrap(request, None, False)})
+    context = {"bootstrap": _bootstrap(request, None, False), "voices": choices.VOICE_CHOICES}
+    return render(request, "voice_test.html", context)
 
 
 @require_safe
@@ -105,6 +108,8 @@ def _bootstrap(request: HttpRequest, conversation: Conversation | None, has_more
             "mint": reverse("realtime_session"),
             "preferences": reverse("api_preferences"),
             "chat": reverse("chat"),
+            "login": reverse("login"),
+            "usage": reverse("usage"),
         },
         "preferences": PreferencesSerializer(Preferences.of(request.user)).data,
         "voice": {

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from realtime.audio import BYTES_PER_SAMPLE
+from realtime.conf import TURN_PRESETS
 from realtime.exceptions import BadMessage, TooLarge
 
 MAX_MESSAGE_BYTES = 65_536
@@ -109,6 +110,7 @@ FROM_BROWSER: dict[str, dict[str, tuple[Callable[[Any], Any], bool]]] = {
     "playout.cleared": {"item_id": (ITEM_ID, True), "samples": (SAMPLES, True)},
     "session.configure": {
         "turn_detection": (TURN_DETECTION, False),
+        "turn_preset": (_choice(*TURN_PRESETS), False),
         "speed": (_number(0.25, 1.5), False),
         "muted": (_boolean, False),
         "interruptible": (_boolean, False),

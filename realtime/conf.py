@@ -42,6 +42,7 @@ class RelayConfig:
     keep: str = "transcript"  # what the person lets be kept: see `keeping.py`
     may_record: bool = False  # whether this site keeps audio of those who choose it
     turn_detection: dict[str, Any] | None = None
+    turn_presets: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # what each name means here
     interruptible: bool = True
     max_output_tokens: int = 2048
     tools: tuple[dict[str, Any], ...] = ()
@@ -134,6 +135,7 @@ def relay_config(
         modality=modality,
         may_record=settings.REALTIME_RECORDING,
         turn_detection=turn_detection_for(settings, preset) if modality == "voice" else None,
+        turn_presets={name: turn_detection_for(settings, name) for name in TURN_PRESETS},
         max_output_tokens=settings.REALTIME_MAX_OUTPUT_TOKENS,
         tools=tools,
         history=history,

@@ -207,10 +207,14 @@ class Session(SessionUpstream):
         self._touch()
         if "interruptible" in said:
             self.talk.interruptible = said["interruptible"]
-        if "turn_detection" in said or "interruptible" in said:
+        if said.keys() & {"turn_detection", "turn_preset", "interruptible"}:
             if "turn_detection" in said:
                 self.talk.keeping.thrown_away()
                 self.talk.turn_detection = up.turn_detection_block(said["turn_detection"])
+            elif "turn_preset" in said:
+                self.talk.keeping.thrown_away()
+                preset = self.config.turn_presets.get(said["turn_preset"], self.config.turn_detection)
+                self.talk.turn_detection = None if preset is None else dict(preset)
             if self.talk.turn_detection is not None:
                 self.talk.turn_detection["interrupt_response"] = self.talk.interruptible
                 self.talk.turn_detection["create_response"] = not self.talk.allowance.closed

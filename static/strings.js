@@ -8,6 +8,10 @@ export function t(key, values = {}) {
   return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
+/** Dollars in the page's language; cents have a third place. */
+export const money = (usd) =>
+  new Intl.NumberFormat(document.documentElement.lang, { style: "currency", currency: "USD", maximumFractionDigits: usd < 0.1 ? 3 : 2 }).format(usd);
+
 /** Minutes and seconds, as "4:12". */
 export function clock(ms) {
   const seconds = Math.max(0, Math.round(ms / 1_000));

@@ -67,9 +67,10 @@ const messages = new MessageList({
 
 const call = new VoiceDoor({
   button: by("voice-button"), mint, conversationId, onFailed: () => toast.show(t("request_failed")),
+  check: { button: by("check-microphone"), dialog: by("mic-check") },
   panel: {
     root: by("voice-panel"), preferences: bootstrap.preferences,
-    loginUrl: `${by("voice-panel").dataset.login}?next=${encodeURIComponent(location.pathname)}`,
+    urls: { login: `${bootstrap.urls.login}?next=${encodeURIComponent(location.pathname)}`, usage: bootstrap.urls.usage },
     onPreference: (change) => api.prefer(change).catch(() => toast.show(t("request_failed"))),
   },
 });

@@ -13,7 +13,7 @@ const ESCAPE_MS = 3_000; // a second Esc within this asks to end
 /** Browser prompts wait for a person: the permission question has a longer deadline than the device. */
 const PROMPT_MS = 120_000;
 
-const PASSING = /^(answer|upstream)\./;
+const PASSING = /^(answer|upstream|mic)\./;
 const PHASES = new Set(["listening", "hearing", "thinking", "speaking"]);
 
 /**
@@ -94,10 +94,12 @@ const handlers = {
     if (!PHASES.has(event.state)) return only(state);
     return only(settle({ ...state, phase: event.state, attempt: state.ready ? null : state.attempt, ending: null }, now));
   },
+  // What is shown while the call goes on, such as another microphone or an answer that the rules forbid.
+  notice: (state, event) => only(isLive(state) ? { ...state, degraded: { code: event.code } } : state),
   "relay.tool": (state, event) => only({ ...state, tool: event.status === "running" ? event.name : null }),
   "relay.usage": (state, event) => only({ ...state, usage: event.usage }),
   "relay.warning"(state, event, now) {
-    if (event.code === "session.ending") return only({ ...state, ending: { at: now + event.endsInMs } });
+    if (event.code === "session.ending") return only({ ...state, ending: { at: now + event.endsInMs, mayStay: event.cause !== "limit" } });
     if (event.code === "session.stay") return only({ ...state, ending: null });
     return only({ ...state, degraded: { code: event.code, message: event.message } });
   },

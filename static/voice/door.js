@@ -4,24 +4,37 @@ import { primeContexts } from "./contexts.js";
 import { recallSession } from "./kept_session.js";
 import { isBusy } from "./names.js";
 
+const STYLES = new URL("../css/panel.css", import.meta.url);
 const IDLE = Object.freeze({ name: "idle", playing: false });
+
+/** Resolves when the stylesheet of panel and check applies. */
+function dress() {
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: STYLES });
+  const loaded = new Promise((resolve, reject) => Object.assign(link, { onload: resolve, onerror: reject }));
+  document.head.append(link);
+  return loaded;
+}
 
 /**
  * Stands for the call before there is one. Fires the call's "change" and "relay" once there is.
- * `mint`: see VoiceCall. `panel`: the options of Panel, without the call. `onFailed()`: the modules could not be had.
+ * `mint`: see VoiceCall. `panel`: the options of Panel, without the call.
+ * `check`: button and dialog of the microphone's check. `onFailed()`: the modules could not be had.
  */
 export class VoiceDoor extends EventTarget {
   call = null;
   #button;
   #options;
   #loading = null;
+  #check = null;
+  #dressed = null;
 
-  constructor({ button, ...options }) {
+  constructor({ button, check, ...options }) {
     super();
     this.#button = button;
     this.#options = { ...options, resume: recallSession(options.conversationId ?? null) };
     for (const interest of ["pointerenter", "pointerdown", "focus"]) button.addEventListener(interest, () => this.load().catch(() => {}), { once: true });
     button.addEventListener("click", () => this.toggle());
+    check.button.addEventListener("click", () => this.#checkMicrophone(check.dialog));
     document.addEventListener("keydown", (event) => {
       if (!(event.ctrlKey || event.metaKey) || !event.shiftKey || event.code !== "KeyV" || button.hidden || button.disabled) return;
       event.preventDefault();
@@ -58,17 +71,31 @@ export class VoiceDoor extends EventTarget {
     }
   }
 
+  async #checkMicrophone(dialog) {
+    if (isBusy(this.state)) return;
+    primeContexts();
+    this.#dressed ??= dress();
+    this.#check ??= Promise.all([import("./mic_check.js"), this.#dressed]).then(([{ MicCheck }]) => new MicCheck({ dialog, onStart: () => this.toggle() }));
+    try {
+      (await this.#check).open();
+    } catch {
+      this.#check = this.#dressed = null;
+      this.#options.onFailed?.();
+    }
+  }
+
   /** Resolves to the call, with its panel. */
   load() {
     this.#loading ??= this.#load().catch((error) => {
-      this.#loading = null;
+      this.#loading = this.#dressed = null;
       throw error;
     });
     return this.#loading;
   }
 
   async #load() {
-    const [{ VoiceCall }, { Panel }] = await Promise.all([import("./main.js"), import("./panel.js")]);
+    this.#dressed ??= dress();
+    const [{ VoiceCall }, { Panel }] = await Promise.all([import("./main.js"), import("./panel.js"), this.#dressed]);
     const { mint, resume, panel } = this.#options;
     this.call = new VoiceCall({ mint, resume });
     for (const name of ["change", "relay"]) this.call.addEventListener(name, ({ detail }) => this.dispatchEvent(new CustomEvent(name, { detail })));

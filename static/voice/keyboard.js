@@ -1,10 +1,24 @@
-// The panel's keys. Off while typing, apart from Escape.
+// The panel's keys: which letter does what, as the person chose it. Off while typing, apart from Escape.
+
+import { keep, kept } from "./kept_choices.js";
 
 const TYPING = "input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]";
+const LETTERS = { mute: "m", captions: "c", details: "d", help: "?" }; // an empty one is switched off
 
-/** `act(name)` is called with mute, talk-down, talk-up, escape, captions or help; `live()` tells if a call runs. */
-export function listenToKeys({ act, live, talkMode }) {
+/**
+ * `act(name)` is called with mute, talk-down, talk-up, escape, captions, details or help; `live()` tells if a call runs.
+ * `fields`: the inputs in which the letters are shown and changed, each with the name of its act in `data-key`.
+ */
+export function listenToKeys({ act, live, talkMode, fields }) {
+  const letters = { ...LETTERS, ...kept().keys };
   let held = false;
+  for (const field of fields) {
+    field.value = letters[field.dataset.key];
+    field.addEventListener("change", () => {
+      letters[field.dataset.key] = field.value = field.value.trim().toLowerCase();
+      keep({ keys: letters });
+    });
+  }
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.(TYPING);
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
@@ -15,9 +29,8 @@ export function listenToKeys({ act, live, talkMode }) {
       held = true;
       return take(event, "talk-down");
     }
-    if (event.key === "m" || event.key === "M") take(event, "mute");
-    else if (event.key === "c" || event.key === "C") take(event, "captions");
-    else if (event.key === "?") take(event, "help");
+    const name = Object.keys(letters).find((one) => letters[one] && letters[one] === event.key.toLowerCase());
+    if (name) take(event, name);
   });
   const release = () => {
     if (held) act("talk-up");

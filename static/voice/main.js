@@ -2,6 +2,7 @@
 
 import { initial, reduce } from "./call.js";
 import { Downlink } from "./downlink.js";
+import { Facts } from "./facts.js";
 import { Microphone } from "./microphone.js";
 import { keepSession } from "./kept_session.js";
 import { isBusy, isLive } from "./names.js";
@@ -9,10 +10,10 @@ import { level } from "./pcm.js";
 import { RelayLink } from "./socket.js";
 import { Speaker } from "./speaker.js";
 import { Talk } from "./talk.js";
-import { turnDetection } from "./turns.js";
 import { Uplink } from "./uplink.js";
 import { WakeLock } from "./wake_lock.js";
 
+const PLUG_IN_MS = 60_000; // after this a microphone that appears starts no call by itself
 const SPOKEN = 0.02; // level above which a muted person is told so
 
 /**
@@ -24,6 +25,7 @@ export class VoiceCall extends EventTarget {
   settings = { preset: "normal", microphone: "", speed: 1, interruptible: true };
   microphone = new Microphone((samples) => this.#capture(samples));
   speaker;
+  facts = new Facts();
   #link;
   #uplink = null;
   #talk = null;
@@ -36,6 +38,7 @@ export class VoiceCall extends EventTarget {
   #sessionId = null;
   #conversationId = null;
   #resume = null; // a session from before a reload
+  #inputs = []; // ids of the microphones there are
   #timer = null;
 
   /**
@@ -50,6 +53,7 @@ export class VoiceCall extends EventTarget {
       started: (item, heardAt) => this.#started(item, heardAt),
       stopped: () => this.dispatch({ type: "playout.stopped" }),
       cleared: (at) => this.#cleared(at),
+      underrun: () => this.facts.underruns++,
     });
     this.#link = new RelayLink({
       mint: (resume) => mint({ modality: "voice", resume_session_id: resume }),
@@ -60,24 +64,26 @@ export class VoiceCall extends EventTarget {
         ready: (message) => this.#ready(message),
         message: (message) => this.#receive(message),
         audio: (buffer) => this.#hear(buffer),
+        trip: (ms) => this.facts.roundTrip(ms),
         lost: (how) => (this.#uplink?.detach(), this.dispatch({ type: "link.lost", ...how })),
         over: (how) => this.dispatch({ type: "link.over", ...how, summary: summaryOf(how.summary) }),
       },
     });
-    this.microphone.addEventListener("lost", () => isBusy(this.state) && this.#openMicrophone(""));
+    this.microphone.addEventListener("lost", () => this.#changeMicrophone());
+    navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#devicesChanged());
     addEventListener("online", () => this.#link.hurry());
     addEventListener("pagehide", () => {
       if (isLive(this.state)) keepSession(this.#sessionId, this.#conversationId);
       this.microphone.stop();
     });
     addEventListener("pageshow", ({ persisted }) => persisted && isBusy(this.state) && this.#openMicrophone(this.settings.microphone));
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && isLive(this.state) && this.#prime());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && isLive(this.state) && this.prime());
   }
 
   /** Call it inside the person's tap: only there may a page make sound contexts run. */
   start() {
     if (isBusy(this.state)) return;
-    this.#prime();
+    this.prime();
     this.dispatch({ type: "start" });
   }
 
@@ -85,7 +91,8 @@ export class VoiceCall extends EventTarget {
     if (this.#resume) this.dispatch({ type: "resumable" });
   }
 
-  #prime() {
+  /** Wake the sound contexts, inside a tap. */
+  prime() {
     this.microphone.prime();
     this.speaker.prime();
   }
@@ -121,7 +128,7 @@ export class VoiceCall extends EventTarget {
 
   /** Inside a tap: sound that the browser held back. */
   async enableSound() {
-    this.#prime();
+    this.prime();
     if (await this.speaker.open()) this.dispatch({ type: "sound.running" });
   }
 
@@ -142,6 +149,7 @@ export class VoiceCall extends EventTarget {
     this.#uplink = new Uplink({ send: (samples) => this.#link.sendAudio(samples), waitingBytes: () => this.#link.waitingBytes });
     this.#talk = new Talk(this.#uplink, () => this.#link.send({ type: "input.commit" }));
     this.#downlink.forget();
+    this.facts = new Facts();
     this.#played = this.#sessionId = null;
     this.#acked = this.#clears.length = 0;
     this.#owesInterrupt = false;
@@ -154,6 +162,23 @@ export class VoiceCall extends EventTarget {
     this.#resume = null;
   }
 
+  /** The microphone in use went away: the system's choice takes its place. */
+  async #changeMicrophone() {
+    if (!isBusy(this.state)) return;
+    await this.#openMicrophone("");
+    this.dispatch({ type: "notice", code: "mic.changed" });
+  }
+
+  /** Some browsers move to another microphone without a word; and one that was missing may have been plugged in. */
+  async #devicesChanged() {
+    const before = this.#inputs;
+    const inputs = await this.#listInputs();
+    const gone = before.some((id) => !inputs.includes(id));
+    if (this.state.problem?.code === "mic.missing" && inputs.length && performance.now() - this.state.since < PLUG_IN_MS) this.start();
+    else if (gone && this.settings.microphone && !inputs.includes(this.settings.microphone)) this.#changeMicrophone();
+    else if (gone && isBusy(this.state)) this.dispatch({ type: "notice", code: "mic.changed" });
+  }
+
   async #openMicrophone(deviceId) {
     const asked = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
     if (asked?.state === "prompt") this.dispatch({ type: "mic.asking" });
@@ -164,7 +189,14 @@ export class VoiceCall extends EventTarget {
     }
     if (!isBusy(this.state)) return this.microphone.stop(); // ended while the browser was asking
     this.#step("permission");
+    this.#listInputs();
     this.dispatch({ type: "mic.ready" });
+  }
+
+  async #listInputs() {
+    const found = (await navigator.mediaDevices.enumerateDevices?.().catch(() => [])) ?? [];
+    this.#inputs = found.filter(({ kind }) => kind === "audioinput").map(({ deviceId }) => deviceId);
+    return this.#inputs;
   }
 
   #capture(samples) {
@@ -194,6 +226,7 @@ export class VoiceCall extends EventTarget {
   }
 
   #ready(message) {
+    this.facts.take(message, performance.now());
     this.#acked = message.uplink_samples;
     this.#uplink.attach(message.uplink_samples, performance.now());
     this.#reached(message.state);
@@ -212,11 +245,13 @@ export class VoiceCall extends EventTarget {
 
   #configureTurns() {
     const preset = this.state.talkMode ? "push_to_talk" : this.settings.preset === "push_to_talk" ? "normal" : this.settings.preset;
-    this.#link.send({ type: "session.configure", turn_detection: turnDetection(preset) });
+    this.#link.send({ type: "session.configure", turn_preset: preset });
+    if (this.facts.config) this.facts.config.turn_detection = { type: preset };
     if (this.state.talkMode) this.#link.send({ type: "input.clear" });
   }
 
   #receive(message) {
+    this.facts.take(message, performance.now());
     switch (message.type) {
       case "state": this.#reached(message.state); this.dispatch({ type: "relay.state", state: message.state }); break;
       case "audio.begin": this.#begin(message); break;
@@ -225,8 +260,9 @@ export class VoiceCall extends EventTarget {
       case "uplink.ack": this.#acked = message.samples; break;
       case "tool.status": this.dispatch({ type: "relay.tool", name: message.name, status: message.status }); break;
       case "usage": this.dispatch({ type: "relay.usage", usage: message }); break;
-      case "warning": this.dispatch({ type: "relay.warning", code: message.code, message: message.message, endsInMs: message.ends_in_ms }); break;
+      case "warning": this.dispatch({ type: "relay.warning", code: message.code, message: message.message, endsInMs: message.ends_in_ms, cause: message.cause }); break;
       case "error": this.dispatch({ type: "relay.error", code: message.code, message: message.message }); break;
+      case "response.done": if (message.reason === "content_filter") this.dispatch({ type: "notice", code: "answer.policy" }); break;
       case "response.started": this.dispatch({ type: "relay.answering" }); break;
       case "transcript.delta": case "transcript.done": this.#step("transcript"); break;
     }
@@ -244,12 +280,14 @@ export class VoiceCall extends EventTarget {
 
   #started(item, heardAt) {
     this.#step("audio");
+    this.facts.heard(heardAt);
     this.#link.send({ type: "playout.started", item_id: item, at_ms: this.#link.clock.ofRelay(heardAt) });
     this.dispatch({ type: "playout.started" });
   }
 
   #position({ item, samples, bufferedMs }) {
     this.#played = { item_id: item, samples };
+    this.facts.bufferedMs = bufferedMs;
     this.#link.send({ type: "playout.position", ...this.#played, buffered_ms: bufferedMs });
     this.#fire("heard", { item, samples });
   }

@@ -1,6 +1,6 @@
 // The voice panel: shows the call's state and turns taps into its events. Decides nothing about the call.
 
-import { clock, t } from "../strings.js";
+import { clock, money, t } from "../strings.js";
 import { Captions } from "./captions.js";
 import { listenToKeys } from "./keyboard.js";
 import { isBusy, isLive } from "./names.js";
@@ -24,13 +24,15 @@ export class Panel {
   #announce = null;
   #announcedAt = 0;
   #mutedHint = null;
+  #details = null; // promise of the drawer, once it was opened
+  #urls;
 
-  /** `onPreference(change)` keeps what the person chose; `loginUrl` is where an expired sign-in leads. */
-  constructor({ root, button, call, preferences, onPreference = () => {}, loginUrl = "" }) {
+  /** `onPreference(change)` keeps what the person chose. `urls`: `login`, where an expired sign-in leads, and `usage`. */
+  constructor({ root, button, call, preferences, onPreference = () => {}, urls }) {
     this.#root = root;
     this.#call = call;
     this.#button = button;
-    this.loginUrl = loginUrl;
+    this.#urls = urls;
     this.onPreference = onPreference;
     this.#captions = new Captions(this.#part("caption"));
     this.#visualizer = new Visualizer(this.#part("visualizer"));
@@ -38,7 +40,7 @@ export class Panel {
     this.#showCaptions(preferences.captions !== false);
     root.addEventListener("click", (event) => this.#act(event.target.closest("[data-act]")?.dataset.act));
     this.#holdToTalk();
-    listenToKeys({ act: (name) => this.#act(name), live: () => isLive(call.state), talkMode: () => call.state.talkMode });
+    listenToKeys({ act: (name) => this.#act(name), live: () => isLive(call.state), talkMode: () => call.state.talkMode, fields: root.querySelectorAll("[data-key]") });
     call.addEventListener("change", ({ detail }) => this.#render(detail.state, detail.previous));
     call.addEventListener("relay", ({ detail }) => (this.#captions.take(detail), this.#showRecording(detail)));
     call.addEventListener("heard", ({ detail }) => this.#captions.heard(detail.item, detail.samples));
@@ -59,10 +61,14 @@ export class Panel {
     switch (name) {
       case "start": return call.start();
       case "mute": case "interrupt": case "escape": case "stay": return call.dispatch({ type: name });
+      case "tap": return call.dispatch({ type: "interrupt" });
       case "talk-down": case "talk-up": return call.dispatch({ type: name.replace("-", ".") });
       case "talk-mode": return this.#settings.setTalkMode(!call.state.talkMode);
       case "captions": return this.#toggleCaptions();
       case "settings": return this.#openSettings(this.#part("settings").hidden);
+      case "microphone": case "volume": this.#openSettings(true); return this.#part("settings").querySelector(`[data-set=${name}]`).focus();
+      case "restart": return this.#settings.restart();
+      case "details": return this.#openDetails(this.#part("details").hidden);
       case "help": this.#openSettings(true); this.#root.querySelector(".keys").open = true; return;
       case "end": call.dispatch({ type: "end" }); return this.#button.focus();
       case "close": call.dispatch({ type: "dismiss" }); return document.getElementById("composer-text")?.focus();
@@ -73,9 +79,10 @@ export class Panel {
 
   #solve() {
     const { action } = describe(this.#call.state.problem);
-    if (action === "again") this.#call.start();
+    if (action === "again" || action === "later") this.#call.start();
     else if (action === "sound") this.#call.start();
-    else if (action === "sign_in") location.assign(this.loginUrl);
+    else if (action === "sign_in") location.assign(this.#urls.login);
+    else if (action === "usage") location.assign(this.#urls.usage);
     else if (action === "reload") location.reload();
     else this.#act("close");
   }
@@ -115,6 +122,14 @@ export class Panel {
     if (open) this.#settings.refresh();
   }
 
+  async #openDetails(open) {
+    this.#part("details").hidden = !open;
+    this.#part("signal").setAttribute("aria-expanded", String(open));
+    if (!open) return;
+    this.#details ??= import("./details.js").then(({ Details }) => new Details(this.#part("details"), this.#call));
+    (await this.#details).show();
+  }
+
   #render(state, previous) {
     const root = this.#root;
     root.hidden = state.name === "idle";
@@ -135,7 +150,7 @@ export class Panel {
     this.#control("interrupt").disabled = !(state.name === "speaking" || state.name === "thinking");
     const signal = this.#part("signal");
     signal.dataset.quality = signalOf(state);
-    signal.setAttribute("aria-label", t(`signal_${signalOf(state)}`));
+    signal.setAttribute("aria-label", t("signal_details", { signal: t(`signal_${signalOf(state)}`) }));
     if (busy !== isBusy(previous)) this.#run(busy);
     if (state.name !== previous.name && !busy) this.#finish(state);
     else if (state.summary && state.summary !== previous.summary) this.#summarise(state.summary);
@@ -190,18 +205,22 @@ export class Panel {
     const { startedAt } = this.#call.state;
     this.#part("clock").textContent = clock(startedAt === null ? 0 : performance.now() - startedAt);
     this.#showStrip(this.#call.state);
+    if (!this.#part("details").hidden) this.#openDetails(true);
   }
 
   #showStrip(state) {
     const strip = isBusy(state) ? stripOf(state, performance.now()) : null;
     const element = this.#part("strip");
     element.hidden = strip === null;
+    const kind = strip?.text || strip?.key || "";
+    if (kind !== element.dataset.kind) this.#part("strip-said").textContent = strip ? strip.text || t(strip.key, strip.values) : ""; // not each second of a countdown
+    element.dataset.kind = kind;
     if (!strip) return;
-    element.querySelector("span").textContent = strip.text ?? t(strip.key, strip.values);
+    const text = strip.text || t(strip.key, strip.values);
+    element.querySelector("span").textContent = text;
     const action = element.querySelector("button");
-    action.hidden = !strip.stay && !strip.sound;
-    action.dataset.act = strip.sound ? "sound" : "stay";
-    action.textContent = t(strip.sound ? "act_sound" : "act_stay");
+    action.hidden = !strip.act;
+    if (strip.act) [action.dataset.act, action.textContent] = [strip.act, t(`act_${strip.act}`)];
   }
 
   #showRecording({ type, on }) {
@@ -215,18 +234,27 @@ export class Panel {
   /** A call is over: the problem or the summary takes the place of the controls. */
   #finish(state) {
     this.#openSettings(false);
+    this.#openDetails(false);
     const problem = this.#part("problem");
     const summary = this.#part("summary");
     problem.hidden = state.name !== "error";
     summary.hidden = state.name !== "ended";
-    if (state.name === "error") {
-      const { key, values, text, actionKey } = describe(state.problem);
-      problem.querySelector("p").textContent = text ?? t(key, values);
-      const action = problem.querySelector("button");
-      action.hidden = actionKey === null;
-      if (actionKey) action.textContent = t(actionKey);
-    }
+    if (state.name === "error") this.#explain(state.problem, performance.now() + (state.problem.retryAfterMs ?? 0));
     if (state.name === "ended") this.#summarise(state.summary);
+  }
+
+  /** The problem's sentence and its one action, which waits for `freeAt` where trying again before would be in vain. */
+  #explain(problem, freeAt) {
+    if (this.#call.state.problem !== problem) return; // another call was begun meanwhile
+    const left = Math.max(0, freeAt - performance.now());
+    const { key, values, text, action, actionKey } = describe({ ...problem, retryAfterMs: left || null });
+    const when = new Date(Date.now() + left).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+    this.#part("problem").querySelector("p").textContent = text ?? t(key, { ...values, when });
+    const button = this.#part("problem").querySelector("button");
+    button.hidden = actionKey === null;
+    button.disabled = action === "later" && left > 0;
+    if (actionKey) button.textContent = button.disabled ? t("act_wait", values) : t(actionKey);
+    if (button.disabled) setTimeout(() => this.#explain(problem, freeAt), TICK_MS);
   }
 
   #summarise(summary) {
@@ -236,5 +264,3 @@ export class Panel {
     this.#part("summary").querySelector("button").textContent = t(summary.reason === "reloaded" ? "act_resume" : "act_start");
   }
 }
-
-const money = (usd) => new Intl.NumberFormat(document.documentElement.lang, { style: "currency", currency: "USD", maximumFractionDigits: usd < 0.1 ? 3 : 2 }).format(usd);

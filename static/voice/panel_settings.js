@@ -1,29 +1,15 @@
-// The panel's settings: devices, volume, when to answer, speed. What a person chose is kept here (devices) and on the server (the rest).
+// The panel's settings: voice, devices, volume, when to answer, speed. What a person chose is kept in the browser (devices) and on the server (the rest).
 
 import { t } from "../strings.js";
-
-const KEPT = "voice.devices"; // devices differ from machine to machine: kept in this browser
-
-const kept = () => {
-  try {
-    return JSON.parse(localStorage.getItem(KEPT)) ?? {};
-  } catch {
-    return {}; // storage may be forbidden
-  }
-};
-
-function keep(change) {
-  try {
-    localStorage.setItem(KEPT, JSON.stringify({ ...kept(), ...change }));
-  } catch {
-    // storage may be forbidden: then the choice lasts as long as the page
-  }
-}
+import { listDevices } from "./devices.js";
+import { keep, kept } from "./kept_choices.js";
+import { isBusy } from "./names.js";
 
 export class PanelSettings {
   #root;
   #call;
   #onPreference;
+  #saved = null; // the voice is on its way to the server
   #spokenPreset; // the preset to return to when push-to-talk is switched off
 
   constructor({ root, call, preferences, onPreference }) {
@@ -62,6 +48,7 @@ export class PanelSettings {
   #changed(field) {
     const { set } = field.dataset;
     if (set === "turn_preset") this.#choose(field.value);
+    else if (set === "voice") this.#chooseVoice(field.value);
     else if (set === "volume") {
       this.#call.speaker.volume = Number(field.value);
       keep({ volume: Number(field.value) });
@@ -75,23 +62,30 @@ export class PanelSettings {
     else if (set === "interruptible") this.#call.configure({ interruptible: field.checked });
   }
 
-  /** List the devices (their names are known once the microphone is allowed) and give advice about echo. */
+  /** The protocol lets a voice be changed only before it was heard: it is the next call's. */
+  async #chooseVoice(voice) {
+    this.#saved = this.#onPreference({ voice });
+    await this.#saved;
+    this.#root.querySelector("[data-part=voice-later]").hidden = !isBusy(this.#call.state);
+  }
+
+  /** The call anew, with the voice that was chosen. Call it inside the person's tap. */
+  async restart() {
+    this.#root.querySelector("[data-part=voice-later]").hidden = true;
+    this.#call.prime();
+    this.#call.dispatch({ type: "end" });
+    await this.#saved;
+    this.#call.start();
+  }
+
+  /** List the devices and give advice about echo. */
   async refresh() {
-    const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
-    const { microphone = "", output = "" } = kept();
-    this.#list("microphone", devices.filter((one) => one.kind === "audioinput"), microphone);
-    const outputs = devices.filter((one) => one.kind === "audiooutput");
-    this.#list("output", outputs, output);
-    this.#root.querySelector("[data-part=output-choice]").hidden = !this.#call.speaker.canChooseOutput || !outputs.length;
+    const { microphone, output } = kept();
+    listDevices("audioinput", this.#field("microphone"), microphone);
+    const outputs = await listDevices("audiooutput", this.#field("output"), output);
+    this.#root.querySelector("[data-part=output-choice]").hidden = !this.#call.speaker.canChooseOutput || !outputs;
     const advice = this.#root.querySelector("[data-part=advice]");
     advice.hidden = this.#call.microphone.cancelsEcho !== false;
     advice.textContent = t("use_headphones");
-  }
-
-  #list(name, devices, chosen) {
-    const options = devices.filter((one) => one.deviceId && one.deviceId !== "default").map((one) => new Option(one.label, one.deviceId));
-    const field = this.#field(name);
-    field.replaceChildren(new Option(t("system_default"), ""), ...options);
-    field.value = [...field.options].some((one) => one.value === chosen) ? chosen : "";
   }
 }

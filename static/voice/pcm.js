@@ -1,4 +1,4 @@
-// PCM16 at 24 kHz: units, levels and the ring that keeps what was captured. Holds no audio nodes, sockets or clock.
+// PCM16 at 24 kHz: units, level and the ring that keeps what was captured. Holds no audio nodes, sockets or clock.
 
 export const RATE_HZ = 24_000;
 export const FRAME_SAMPLES = 960; // 40 ms
@@ -12,18 +12,6 @@ export function level(samples) {
   let sum = 0;
   for (const value of samples) sum += value * value;
   return samples.length ? Math.sqrt(sum / samples.length) / 32_768 : 0;
-}
-
-/** Decibels below full scale of a level of 0 to 1; -100 for silence. */
-export const decibels = (value) => (value > 0.00001 ? 20 * Math.log10(value) : -100);
-
-/**
- * What lies under a voice: the level that a fifth of the measured ones (in dB) stay below. Pauses between words are enough
- * to find it; null while there are too few measurements to say.
- */
-export function noiseFloor(levels) {
-  if (levels.length < 20) return null;
-  return levels.toSorted((a, b) => a - b)[Math.floor(levels.length / 5)];
 }
 
 /**

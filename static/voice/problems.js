@@ -1,6 +1,6 @@
 // Each problem's sentence (a key of the strings) and its one action. Pure.
 
-/** Actions: "again" start anew, "sound" let sound play, "text" go on in writing, "sign_in", "reload", or null. */
+/** Actions: "again" start anew, "later" the same when the wait is over, "sound" let sound play, "text" go on in writing, "usage" see what was used, "sign_in", "reload", or null. */
 const PROBLEMS = {
   "mic.denied": ["mic_denied", "again"],
   "mic.missing": ["mic_missing", "again"],
@@ -11,16 +11,19 @@ const PROBLEMS = {
   "auth.expired": ["auth_expired", "sign_in"],
   "token.used": ["token_expired", "again"],
   "token.expired": ["token_expired", "again"],
-  quota: ["quota", "text"],
-  "quota.user": ["quota", "text"],
-  budget: ["quota", "text"],
-  "busy.global": ["busy_global", "again"],
+  quota: ["quota", "usage"],
+  budget: ["quota", "usage"],
+  "limit.budget": ["quota", "usage"],
+  "limit.sessions": ["other_calls", "again"],
+  "voice.disabled": ["upstream_auth", null],
+  "voice.not_configured": ["upstream_auth", null],
+  "busy.global": ["busy_global", "later"],
   "upstream.auth": ["upstream_auth", null],
   "upstream.config": ["upstream_auth", null],
   "upstream.quota": ["upstream_auth", null],
   "upstream.unreachable": ["upstream_unreachable", "again"],
   "upstream.timeout": ["upstream_unreachable", "again"],
-  "upstream.rate_limited": ["upstream_limit", "again"],
+  "upstream.rate_limited": ["upstream_busy", "later"],
   "upstream.lost": ["upstream_lost", "again"],
   "upstream.failed": ["upstream_lost", "again"],
   "connect.timeout": ["connect_timeout", "again"],
@@ -32,15 +35,15 @@ const PROBLEMS = {
   "browser.too_fast": ["bad_message", "again"],
 };
 
-const ACTION_WORDS = { again: "act_again", sound: "act_sound", text: "act_text", sign_in: "act_sign_in", reload: "act_reload" };
+const ACTION_WORDS = { again: "act_again", later: "act_again", sound: "act_sound", text: "act_text", usage: "act_usage", sign_in: "act_sign_in", reload: "act_reload" };
 
 /**
  * {key, values, text, action, actionKey} of a problem {code, message, retryAfterMs}. `text` is the server's own sentence, for codes
- * that have none here; then `key` is null.
+ * that have none here; then `key` is null. `values.seconds`: how long to wait.
  */
 export function describe({ code, message = null, retryAfterMs = null }) {
   const [key, action] = PROBLEMS[code] ?? [message ? null : "unknown", "again"];
   const seconds = retryAfterMs === null ? null : Math.ceil(retryAfterMs / 1_000);
-  const timed = key === "upstream_limit" && seconds === null ? "upstream_busy" : key;
+  const timed = (seconds && { upstream_busy: "upstream_limit", quota: "quota_until" }[key]) || key;
   return { key: timed, values: { seconds }, text: key ? null : message, action, actionKey: ACTION_WORDS[action] ?? null };
 }

@@ -21,7 +21,7 @@ export class MintError extends Error {
 
 /**
  * `mint(resumeSessionId)` resolves to the mint's answer or rejects with MintError.
- * `on`: `minted(answer)`, `opened()`, `ready(message)`, `message(object)`, `audio(ArrayBuffer)`,
+ * `on`: `minted(answer)`, `opened()`, `ready(message)`, `message(object)`, `audio(ArrayBuffer)`, `trip(ms there and back)`,
  * `lost({attempt, of, waitMs})`, `over({code, reason, message, retryAfterMs, summary})` once at the end: `reason` is "over" or "stop", see retry.js.
  * `hello()` gives the fields of the first message.
  */
@@ -49,7 +49,7 @@ export class RelayLink {
   constructor({ mint, hello, on }) {
     this.#mint = mint;
     this.#hello = hello;
-    this.#on = { minted: quietly, opened: quietly, audio: quietly, lost: quietly, ...on };
+    this.#on = { minted: quietly, opened: quietly, audio: quietly, trip: quietly, lost: quietly, ...on };
   }
 
   get sessionId() {
@@ -144,6 +144,7 @@ export class RelayLink {
     if (message.type === "error") this.#lastError = message;
     if (message.type === "pong") {
       this.clock.answered(message, this.#heardAt);
+      this.#on.trip(this.#heardAt - message.t);
       if (this.clock.isNew) this.#ping();
     } else if (message.type === "ready") this.#becomeReady(message);
     else if (message.type === "ended") {

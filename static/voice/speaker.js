@@ -8,7 +8,8 @@ import { RATE_HZ, msOf } from "./pcm.js";
 const WORKLET = new URL("./worklets/playout.js", import.meta.url);
 
 /**
- * `on`: `position({item, samples, bufferedMs})`, `started(item, heardAt)` (by performance.now), `stopped(item)`, `cleared({item, samples})`.
+ * `on`: `position({item, samples, bufferedMs})`, `started(item, heardAt)` (by performance.now), `stopped(item)`, `cleared({item, samples})`,
+ * `underrun()`.
  * Positions are what was *heard*: played samples less the output's latency.
  */
 export class Speaker {
@@ -80,6 +81,10 @@ export class Speaker {
     this.#gain?.gain.setTargetAtTime(value, this.#context.currentTime, 0.02);
   }
 
+  get rateHz() {
+    return this.#context?.sampleRate ?? 0;
+  }
+
   get canChooseOutput() {
     return typeof AudioContext !== "undefined" && "setSinkId" in AudioContext.prototype;
   }
@@ -101,7 +106,8 @@ export class Speaker {
     } else if (data.position !== undefined) this.#tell(data.position, data.samples, data.buffered);
     else if (data.flushed !== undefined) {
       if (data.flush > this.#ignored) this.#on.cleared({ item: data.flushed, samples: this.#heard(data.flushed, data.samples) });
-    } else if (data.drained !== undefined) this.#later(() => {
+    } else if (data.underruns) this.#on.underrun();
+    else if (data.drained !== undefined) this.#later(() => {
       // Its last sample left the worklet; it is heard when the output's latency has passed.
       this.#on.position({ item: data.drained, samples: data.samples, bufferedMs: msOf(data.buffered) });
       this.#on.stopped(data.drained);

@@ -11,16 +11,22 @@ export function statusOf(state) {
   if (state.talkMode && state.name === "listening") return [state.talking ? "talking" : "hold_to_talk", {}];
   if (state.name === "hearing") return [state.hint === "pause" ? "still_recording" : "hearing", {}];
   if (state.name === "thinking" && state.tool) return ["looking_up", {}];
-  if (state.name === "thinking") return [{ still: "still_working", cancel: "still_working_cancel" }[state.hint] ?? "thinking", {}];
+  if (state.name === "thinking") return [state.hint ? "still_working" : "thinking", {}];
   return [PLAIN[state.name] ?? "listening", {}];
 }
 
-/** The amber strip: {key, values, text, stay} or null. What ends soon comes before what is degraded. */
+const NOTICES = { "mic.changed": "mic_changed", "answer.policy": "policy" };
+
+/** The amber strip: {key, values, text, act} or null. What ends soon comes before what is degraded. */
 export function stripOf(state, now) {
-  if (state.ending) return { key: "ending", values: { seconds: Math.max(0, Math.ceil((state.ending.at - now) / 1_000)) }, stay: true };
-  if (state.silenced) return { key: "sound_blocked", values: {}, sound: true };
-  if (state.slow) return { key: "slow", values: {} };
-  if (state.degraded) return { key: state.degraded.message ? null : "degraded", values: {}, text: state.degraded.message };
+  if (state.ending) {
+    const { at, mayStay } = state.ending;
+    return { key: mayStay ? "ending" : "ending_anyway", values: { seconds: Math.max(0, Math.ceil((at - now) / 1_000)) }, act: mayStay ? "stay" : null };
+  }
+  if (state.silenced) return { key: "sound_blocked", act: "sound" };
+  if (state.hint === "cancel") return { key: "takes_long", act: "interrupt" };
+  if (state.slow) return { key: "slow" };
+  if (state.degraded) return { key: NOTICES[state.degraded.code] ?? "degraded", text: state.degraded.message };
   return null;
 }
 

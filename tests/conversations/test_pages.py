@@ -16,7 +16,7 @@ from conversations.models import Conversation
 from conversations.services import archive_conversation, delete_conversation, save_preferences
 from tests.conversations.conftest import say
 
-PRIVATE = ["/chat/", "/history/", "/voice-test/", "/voice-test", "/account/"]
+PRIVATE = ["/chat/", "/history/", "/voice-test/", "/voice-test", "/account/", "/usage/"]
 
 
 @pytest.fixture
@@ -63,6 +63,8 @@ def test_a_new_chat_begins_empty(adas: Client, settings: Settings) -> None:
             "mint": "/api/voice/realtime-session",
             "preferences": "/api/preferences/",
             "chat": "/chat/",
+            "login": "/accounts/login/",
+            "usage": "/usage/",
         },
         "preferences": {
             "voice": "",

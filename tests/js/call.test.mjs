@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { initial, reduce } from "../../static/voice/call.js";
 import { isBusy, isLive } from "../../static/voice/names.js";
@@ -142,6 +142,8 @@ test("holding the button over an answer interrupts it first", () => {
 test("a call that ends soon says so, and staying takes it back", () => {
   const ending = [...LIVE, ["relay.warning", { code: "session.ending", endsInMs: 30_000 }]];
   assert.deepEqual(stripOf(play(...ending).state, 12_000).values, { seconds: 18 });
+  assert.equal(stripOf(play(...ending).state, 12_000).act, "stay");
+  assert.equal(stripOf(play(...LIVE, ["relay.warning", { code: "session.ending", endsInMs: 30_000, cause: "limit" }]).state, 0).act, null);
   assert.equal(stripOf(play(...ending, "stay").state, 12_000), null);
   assert.equal(stripOf(play(...ending, ["relay.warning", { code: "session.stay" }]).state, 12_000), null);
 });
@@ -150,6 +152,24 @@ test("what concerns the whole call stays shown, what concerned one answer goes w
   const warned = (code) => play(...LIVE, ["relay.warning", { code, message: "A sentence." }], "relay.answering").state.degraded;
   assert.equal(warned("answer.slow"), null);
   assert.equal(warned("journal.behind").message, "A sentence.");
+});
+
+test("an answer that takes long can be cancelled, and one that the rules forbid says so", () => {
+  const long = play(...LIVE, ["relay.state", { state: "thinking" }, 1_000], ["deadline", {}, 9_000]);
+  assert.deepEqual(statusOf(long.state), ["still_working", {}]);
+  assert.equal(stripOf(long.state, 9_000), null);
+  const longer = play(...LIVE, ["relay.state", { state: "thinking" }, 1_000], ["deadline", {}, 9_000], ["deadline", {}, 31_000]);
+  assert.deepEqual(stripOf(longer.state, 31_000), { key: "takes_long", act: "interrupt" });
+  const forbidden = play(...LIVE, ["notice", { code: "answer.policy" }]);
+  assert.equal(stripOf(forbidden.state, 0).key, "policy");
+  assert.equal(stripOf(reduce(forbidden.state, { type: "relay.answering" }, 1).state, 1), null);
+});
+
+test("what passes by itself says when, and what does not offers what helps", () => {
+  assert.deepEqual(describe({ code: "upstream.rate_limited" }).key, "upstream_busy");
+  assert.deepEqual(describe({ code: "upstream.rate_limited", retryAfterMs: 11_400 }).values, { seconds: 12 });
+  assert.deepEqual(describe({ code: "upstream.rate_limited", retryAfterMs: 11_400 }).key, "upstream_limit");
+  assert.deepEqual([describe({ code: "limit.budget", retryAfterMs: 9_000_000 })].map(({ key, action }) => [key, action]), [["quota_until", "usage"]]);
 });
 
 test("busy is what shows controls, live is what can be talked to", () => {
@@ -161,10 +181,11 @@ test("busy is what shows controls, live is what can be talked to", () => {
 test("every text that the modules name is in the page's catalogue, and none is there for nothing", () => {
   const catalogue = readFileSync(new URL("../../templates/parts/strings.html", import.meta.url), "utf8");
   const keys = [...catalogue.matchAll(/^"(\w+)":/gm)].map((match) => match[1]);
-  const read = (path) => readFileSync(new URL(`../../static/${path}`, import.meta.url), "utf8");
-  const files = ["voice/panel.js", "voice/panel_settings.js", "voice/problems.js", "voice/status.js", "voice/test_page.js", "chat/main.js", "chat/messages.js", "chat/sidebar.js"];
-  const text = files.map(read).join("\n");
-  for (const key of keys) assert.ok(new RegExp(`["\`]${key}["\`]|${key}:`).test(text) || key.startsWith("signal_"), `nobody says ${key}`);
+  const text = ["voice", "chat"].flatMap((folder) => {
+    const place = new URL(`../../static/${folder}/`, import.meta.url);
+    return readdirSync(place).filter((name) => name.endsWith(".js")).map((name) => readFileSync(new URL(name, place), "utf8"));
+  }).join(" ");
+  for (const key of keys) assert.ok(new RegExp(`["\`]${key}["\`]|${key}:`).test(text) || /^(signal|act)_/.test(key), `nobody says ${key}`);
   const named = [...text.matchAll(/\bt\("(\w+)"/g)].map((match) => match[1]);
   for (const key of named) assert.ok(keys.includes(key), `${key} is not in the catalogue`);
   for (const code of ["mic.denied", "mic.missing", "mic.busy", "mic.timeout", "mic.unsupported", "audio.blocked", "auth.expired", "quota", "upstream.auth",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { level, noiseFloor, Ring } from "../../static/voice/pcm.js";
+import { level, Ring } from "../../static/voice/pcm.js";
 import { Talk } from "../../static/voice/talk.js";
 import { Uplink } from "../../static/voice/uplink.js";
 
@@ -29,12 +29,6 @@ test("the ring gives back what it was given, across its seam", () => {
 test("the level of silence is nothing, of a square wave its height", () => {
   assert.equal(level(new Int16Array(100)), 0);
   assert.equal(level(Int16Array.from({ length: 100 }, (_, k) => (k % 2 ? 16_384 : -16_384))), 0.5);
-});
-
-test("the noise floor is what lies under the words", () => {
-  const talk = Array.from({ length: 100 }, (_, k) => (k % 3 ? -20 : -62));
-  assert.equal(noiseFloor(talk), -62);
-  assert.equal(noiseFloor(talk.slice(0, 19)), null);
 });
 
 test("words from before the connection are sent first, and none is lost", () => {

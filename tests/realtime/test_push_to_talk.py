@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from conversations.models import Preferences
-from tests.realtime.page import silence, tone
+from tests.realtime.page import eventually, silence, tone
 
 SCRIPT = [{"hears": "Over.", "says": "Roger.", "audio_ms": 300}]
 
@@ -41,6 +41,37 @@ async def test_turn_detection_changes_while_live(make_site: Any, ada: Any) -> No
         await page.speak(tone(400) + silence(600))
         await page.until("speech.stopped")
         await page.until("audio.end")
+
+
+async def test_a_preset_is_the_sites_own_turn_detection_with_the_change_laid_over_it(
+    make_site: Any,
+    ada: Any,
+    settings: Any,
+) -> None:
+    settings.REALTIME_VAD_PREFIX_PADDING_MS = 120
+    settings.REALTIME_VAD_SILENCE_DURATION_MS = 640
+    site = await make_site(SCRIPT)
+    async with await site.page(ada) as page:
+        await page.until("state", state="listening")
+        for name in ("patient", "push_to_talk", "normal"):
+            await page.say("session.configure", turn_preset=name)
+            await page.say("ping", t=1)
+            await page.until("pong")
+        updates = await eventually(lambda: _updates(site) if len(_updates(site)) >= 4 else None)
+    chosen = dict(zip(("at first", "patient", "push_to_talk", "normal"), updates, strict=True))
+    assert chosen["push_to_talk"] is None
+    assert (chosen["patient"]["silence_duration_ms"], chosen["patient"]["prefix_padding_ms"]) == (1_200, 120)
+    assert chosen["normal"] == chosen["at first"]
+    assert chosen["normal"]["silence_duration_ms"] == 640
+
+
+def _updates(site: Any) -> list[Any]:
+    """The turn detection that the upstream was told, each time."""
+    return [
+        event["session"]["audio"]["input"]["turn_detection"]
+        for event in site.upstream.connections[0].received
+        if event["type"] == "session.update"
+    ]
 
 
 async def test_a_commit_under_vad_is_nothing(make_site: Any, ada: Any) -> None:

@@ -1,0 +1,178 @@
+"""The panel's details, settings, keys and captions, and the microphone's check before a call."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from conversations.models import Preferences
+from realtime.models import RealtimeSession
+from tests.browser.conftest import Person, eventually
+from tests.browser.pictures import Picture
+from tests.browser.sound import heard_by
+from tests.browser.test_accessibility import SCHEMES, assert_accessible
+from tests.browser.test_panel import caller  # noqa: F401 - a fixture
+from tests.browser.upstream_process import UpstreamProcess
+
+ANSWER = "one two three four five six seven eight nine ten eleven twelve"
+
+
+@SCHEMES
+def test_the_drawer_tells_of_connection_answer_and_session(
+    caller: Callable[..., Person],  # noqa: F811
+    picture: Picture,
+    scheme: str,
+) -> None:
+    ada = caller(color_scheme=scheme)
+    ada.chat.await_row("assistant", r"\w")
+    ada.chat.await_state("listening", within_ms=60_000)
+    ada.page.get_by_role("button", name="Details of the call").click()
+    drawer = ada.page.locator("#voice-details")
+    expect(drawer.locator("[data-fact=turns]")).to_contain_text(re.compile(r"^1, median \d+ ms"))
+    expect(drawer.locator("[data-stage=heardMs]")).to_contain_text(re.compile(r"\d+ ms"))
+    expect(drawer.locator("[data-fact=session]")).to_have_text(str(RealtimeSession.objects.get().pk))
+    expect(drawer.locator("[data-fact=voice]")).to_have_text("marin")
+    expect(drawer.locator("[data-fact=sound]")).to_contain_text(re.compile(r"24 kHz → \d+(\.\d)? kHz"))
+    expect(drawer.locator("[data-fact=connection]")).to_contain_text(re.compile(r"\d+ ms"), timeout=30_000)
+    drawer.get_by_text("Events").click()
+    drawer.get_by_role("searchbox").fill("transcript")
+    names = drawer.locator("[data-part=events] li")
+    assert names.count() > 0
+    assert all("transcript" in name for name in names.all_inner_texts())
+    picture(f"details-{scheme}")
+    assert_accessible(ada.page, "details")
+    ada.page.locator("#voice-panel").focus()
+    ada.page.keyboard.press("d")
+    expect(drawer).to_be_hidden()
+    ada.chat.end_call()
+
+
+def test_a_voice_is_of_the_next_call_which_can_begin_at_once(
+    caller: Callable[..., Person],  # noqa: F811
+    picture: Picture,
+) -> None:
+    ada = caller()
+    ada.page.locator("[data-act=settings]").click()
+    again = ada.page.get_by_role("button", name="Start the call again with this voice")
+    expect(again).to_be_hidden()
+    ada.page.locator("[data-set=voice]").select_option("cedar")
+    expect(again).to_be_visible()
+    assert Preferences.objects.get(owner=ada.user).voice == "cedar"
+    picture("voice-chosen")
+    again.click()
+    eventually(lambda: RealtimeSession.objects.filter(voice="cedar").exists(), "a call with the new voice")
+    ada.chat.await_call()
+    ada.chat.end_call()
+    ada.page.reload()
+    expect(ada.page.locator("[data-set=voice]")).to_have_value("cedar")
+
+
+@pytest.fixture
+def long_answer(tmp_path: Path) -> Iterator[UpstreamProcess]:
+    """An upstream whose whole text comes before six seconds of sound."""
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([{"says": ANSWER, "audio_ms": 6_000}]))
+    with UpstreamProcess("--script", str(script)) as upstream:
+        yield upstream
+
+
+def test_captions_brighten_as_the_answer_is_heard_and_stay_grey_where_it_was_not(
+    person: Callable[..., Person],
+    picture: Picture,
+    upstream_is: Callable[[str], None],
+    long_answer: UpstreamProcess,
+) -> None:
+    upstream_is(long_answer.url)
+    ada = person()
+    ada.chat.open().start_voice()
+    ada.chat.await_call()
+    caption = ada.page.locator("[data-part=caption]")
+    said = caption.locator(".said")
+    expect(caption).to_have_text(ANSWER, timeout=60_000)
+    expect(said).to_have_text(re.compile(r"^one two"))
+    assert len(said.inner_text()) < len(ANSWER)
+    picture("captions")
+    ada.page.locator("[data-act=interrupt]").click()
+    expect(ada.page.locator("#messages [data-status=interrupted]").first).to_be_visible()
+    heard = said.inner_text()
+    assert heard.startswith("one two")
+    assert len(heard) < len(ANSWER), "nobody waited six seconds"
+    ada.page.wait_for_timeout(600)  # long enough for a change that should not come
+    assert (said.inner_text(), caption.inner_text()) == (heard, ANSWER)
+    ada.chat.end_call()
+
+
+def test_keys_can_be_changed_and_switched_off(caller: Callable[..., Person]) -> None:  # noqa: F811
+    ada = caller()
+    ada.page.locator("#voice-panel").focus()
+    ada.page.keyboard.press("?")
+    ada.page.locator("[data-key=mute]").fill("x")
+    ada.page.locator("[data-key=captions]").fill("")
+    ada.page.locator("#voice-panel").focus()
+    mute = ada.page.locator("[data-act=mute]")
+    for key in ("m", "c"):
+        ada.page.keyboard.press(key)
+    expect(mute).to_have_attribute("aria-pressed", "false")
+    expect(ada.page.locator("[data-act=captions]")).to_have_attribute("aria-pressed", "true")
+    ada.page.keyboard.press("x")
+    expect(mute).to_have_attribute("aria-pressed", "true")
+    ada.chat.end_call()
+    ada.page.reload()
+    ada.page.locator("#voice-button").hover()
+    expect(ada.page.locator("[data-key=mute]")).to_have_value("x")
+
+
+def test_volume_and_microphone_are_one_press_away_and_another_speaker_can_be_chosen(
+    caller: Callable[..., Person],  # noqa: F811
+) -> None:
+    ada = caller()
+    ada.page.get_by_role("button", name="Volume and speaker").click()
+    expect(ada.page.locator("[data-set=volume]")).to_be_focused()
+    ada.page.get_by_role("button", name="Choose the microphone").click()
+    expect(ada.page.locator("[data-set=microphone]")).to_be_focused()
+    outputs = ada.page.locator("[data-set=output]")
+    eventually(lambda: outputs.locator("option").count() > 1, "the speakers are listed")
+    outputs.select_option(index=1)
+    chosen = outputs.input_value()
+    ada.page.wait_for_function(
+        "async (id) => (await import('/static/voice/contexts.js')).playoutContext().sinkId === id", arg=chosen
+    )
+    ada.chat.end_call()
+
+
+@SCHEMES
+def test_the_microphone_is_checked_before_the_first_call(
+    person: Callable[..., Person], picture: Picture, scheme: str
+) -> None:
+    ada = person(color_scheme=scheme)
+    ada.chat.open()
+    ada.page.get_by_role("button", name="Check the microphone").click()
+    check = ada.page.get_by_role("dialog")
+    check.get_by_role("button", name="Hear yourself").click()  # as soon as the microphone is open
+    expect(check).to_contain_text("Speak now")
+    picture(f"check-{scheme}")
+    expect(check).to_contain_text("Did you hear yourself?", timeout=30_000)
+    expect(check).to_contain_text(re.compile("The room is quiet|some noise|noisy"))
+    assert heard_by(ada.page).audible_ms > 300, "the question that the microphone heard"
+    assert_accessible(ada.page, "check")
+    assert not RealtimeSession.objects.exists(), "what is said in the check stays in the page"
+    check.get_by_role("button", name="Start voice").click()
+    ada.chat.await_call()
+    ada.chat.await_row("user", r"\w")
+    ada.chat.end_call()
+
+
+def test_a_refused_microphone_is_told_in_the_check(person: Callable[..., Person], picture: Picture) -> None:
+    ada = person(microphone=False)
+    ada.chat.open()
+    ada.page.get_by_role("button", name="Check the microphone").click()
+    check = ada.page.get_by_role("dialog")
+    expect(check.get_by_role("alert")).to_contain_text("Microphone access is blocked")
+    picture("check-refused")
+    ada.page.keyboard.press("Escape")
+    expect(check).to_be_hidden()
