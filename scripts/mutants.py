@@ -188,7 +188,81 @@ DOORS = [
         "tests/operations/test_ledger.py -k formula",
     ),
 ]
+KEEPING = "tests/realtime/test_keeping.py"
+RECORDINGS = [
+    Mutant(
+        "audio is kept only of those who chose it",
+        "realtime/keeping.py",
+        "self.audio = level == AUDIO and self.may_record",
+        "self.audio = self.may_record",
+        f"{KEEPING} -k without_consent",
+    ),
+    Mutant(
+        "a site that keeps no audio keeps none",
+        "realtime/keeping.py",
+        "self.audio = level == AUDIO and self.may_record",
+        "self.audio = level == AUDIO",
+        f"{KEEPING} -k text_session",
+    ),
+    Mutant(
+        "a stored choice never gives consent",
+        "realtime/session_life.py",
+        "if self.phase != ENDED and LEVELS.index(level) < LEVELS.index(self.talk.keeping.level):",
+        "if self.phase != ENDED:",
+        f"{KEEPING} -k takes_away",
+    ),
+    Mutant(
+        "what is not to be kept is no record",
+        "realtime/session_life.py",
+        "if unkept := self.talk.transcript.unkept:",
+        "if unkept := set():",
+        f"{KEEPING} -k finished_under_it",
+    ),
+    Mutant(
+        "after a clear only what was played is kept",
+        "realtime/playout.py",
+        "item.tail, item.tail_from = item.slice(item.heard, item.sent), item.heard",
+        "pass",
+        f"{KEEPING} -k after_a_clear",
+    ),
+    Mutant(
+        "kept audio is its owner's alone",
+        "realtime/recordings.py",
+        "Recording.objects.filter(conversation__owner=user, conversation__deleted_at=None)",
+        "Recording.objects.all()",
+        "tests/security/test_ownership_of_everything.py -k audio",
+    ),
+    Mutant(
+        "the file goes with its row",
+        "realtime/recordings.py",
+        "transaction.on_commit(partial(storage().delete, instance.file))",
+        "pass",
+        "tests/realtime/test_kept_audio_api.py -k TestGone",
+    ),
+    Mutant(
+        "a recording leaves room on the disk",
+        "realtime/recorder.py",
+        'why = "the disk is nearly full"',
+        "pass",
+        "tests/realtime/test_recording.py -k nearly_full",
+    ),
+    Mutant(
+        "an address of kept audio is for who gave the reason",
+        "realtime/operations/listening.py",
+        'if granted["user"] != request.user.pk:',
+        "if False:",
+        "tests/operations/test_listening.py -k who_gave",
+    ),
+    Mutant(
+        "listening is noted",
+        "realtime/operations/listening.py",
+        'audit.content_heard(request, recording.conversation_id, form.cleaned_data["reason"])',
+        "pass",
+        "tests/operations/test_listening.py -k each_look",
+    ),
+]
 MUTANTS = [
+    *RECORDINGS,
     *MONEY,
     *DOORS,
     Mutant(
