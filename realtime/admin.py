@@ -1,12 +1,11 @@
 """The admin of sessions and what belongs to them: to look at, never to change. These tables hold no transcript."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
@@ -15,153 +14,44 @@ from django.utils.translation import gettext_lazy as _
 from conversations import audit
 from realtime import ledger, services
 from realtime.models import Budget, Hold, RealtimeSession, SessionEvent, Turn, UsageRecord
+from realtime.operations.filters import (
+    BrowserFilter,
+    DeviceFilter,
+    EndReasonFilter,
+    EngineFilter,
+    EventNameFilter,
+    MeterFilter,
+    ModelFilter,
+    SlowFilter,
+    StateFilter,
+    StatusFilter,
+    TroubleFilter,
+)
+from realtime.operations.history import HistoryAdmin
 from realtime.operations.inspection import inspect
 from realtime.switchboard import rights_changed
 
-# Past this, people begin to feel that the answer is late.
-SLOW_ANSWER_MS = 1_500
-EXPENSIVE_USD = Decimal("0.50")
-BAD_ENDS = ("internal", "lost", "storage_stuck")  # and everything that begins with "upstream_"
 LEGEND = (
     *(("person", _("the person speaks")), ("waiting", _("waiting for the answer")), ("heard", _("heard"))),
     *(("unheard", _("made, not heard")), ("away", _("the browser was away"))),
 )
 
 
-class HistoryAdmin(admin.ModelAdmin):
-    """Rows that are records of what happened: nobody adds or changes them, and they go only with their owner."""
-
-    list_per_page = 50
-    # The count of all rows beside the count of those found is a second scan of the biggest tables.
-    show_full_result_count = False
-    hidden: tuple[str, ...] = ()
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """All of the row, also what Django sets itself, without what is `hidden`."""
-        return [field.name for field in self.model._meta.concrete_fields if field.name not in self.hidden]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """All of them."""
-        return self.get_fields(request, obj)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only as a part of deleting the account: Django asks every table that the deletion reaches."""
-        return deletes_an_account(request) and super().has_delete_permission(request, obj)
-
-
-def deletes_an_account(request: HttpRequest) -> bool:
-    """Whether this request is on the admin pages of users."""
-    match = request.resolver_match
-    return match is not None and (match.url_name or "").startswith("auth_user_")
-
-
-class StateFilter(admin.SimpleListFilter):
-    """Live, stale (the process no longer renews the lease) or ended."""
-
-    title = _("state")
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
-        """The three states."""
-        return [("live", _("live")), ("stale", _("stale")), ("ended", _("ended"))]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[RealtimeSession]
-    ) -> QuerySet[RealtimeSession]:
-        """The sessions in the state that was chosen."""
-        now = timezone.now()
-        match self.value():
-            case "live":
-                return queryset.filter(ended_at=None).exclude(lease_until__lt=now)
-            case "stale":
-                return queryset.filter(ended_at=None, lease_until__lt=now)
-            case "ended":
-                return queryset.exclude(ended_at=None)
-        return queryset
-
-
-class EngineFilter(admin.SimpleListFilter):
-    """Fixed choices: asking the table which engines it holds would read all of it."""
-
-    title = _("engine")
-    parameter_name = "engine"
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
-        """Those that `RelayConfig.engine` knows."""
-        return [(name, name) for name in ("openai", "local", "other")]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[RealtimeSession]
-    ) -> QuerySet[RealtimeSession]:
-        """Sessions of that engine, or all."""
-        return queryset.filter(engine=self.value()) if self.value() else queryset
-
-
-class TroubleFilter(admin.SimpleListFilter):
-    """Sessions worth a look."""
-
-    title = _("worth a look")
-    parameter_name = "trouble"
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
-        """The presets."""
-        return [
-            ("slow", _("an answer slower than %(ms)s ms") % {"ms": SLOW_ANSWER_MS}),
-            ("errored", _("errors")),
-            ("expensive", _("from $%(usd)s on") % {"usd": EXPENSIVE_USD}),
-            ("unpriced", _("unknown price")),
-        ]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[RealtimeSession]
-    ) -> QuerySet[RealtimeSession]:
-        """Those of the preset that was chosen."""
-        match self.value():
-            case "slow":
-                return queryset.filter(slowest_ms__gt=SLOW_ANSWER_MS)
-            case "errored":
-                bad_end = Q(end_reason__in=BAD_ENDS) | Q(end_reason__startswith="upstream_")
-                return queryset.filter(bad_end | Q(errors__gt=0))
-            case "expensive":
-                return queryset.filter(cost_usd__gte=EXPENSIVE_USD)
-            case "unpriced":
-                return queryset.filter(cost_complete=False)
-        return queryset
-
-
-class SlowFilter(admin.SimpleListFilter):
-    """Turns that were answered late."""
-
-    title = _("answer")
-    parameter_name = "slow"
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
-        """The one choice."""
-        return [("yes", _("slower than %(ms)s ms") % {"ms": SLOW_ANSWER_MS})]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Turn]) -> QuerySet[Turn]:
-        """The late ones, or all."""
-        return queryset.filter(response_latency_ms__gt=SLOW_ANSWER_MS) if self.value() == "yes" else queryset
-
-
 @admin.register(RealtimeSession)
 class RealtimeSessionAdmin(HistoryAdmin):
+    change_list_template = "admin/realtime/realtimesession/change_list.html"
     list_display = (
         *("started_at", "state", "user", "modality", "model", "duration", "turns", "interruptions"),
-        *("slowest_ms", "errors", "cost", "end_reason", "worker", "id"),
+        *("slowest_ms", "errors", "cost", "end_reason", "browser", "device", "worker", "id"),
     )
-    list_filter = (StateFilter, TroubleFilter, "modality", EngineFilter, "end_reason", "model", "started_at")
+    list_filter = (
+        *(StateFilter, TroubleFilter, "started_at", "modality", EngineFilter, ModelFilter, EndReasonFilter),
+        *(BrowserFilter, DeviceFilter),
+    )
     actions = ("end_sessions",)
-    list_select_related = ("user",)
-    search_fields = ("=id", "user__username", "user__email", "worker")
+    fetched = ("user",)
+    session_field, user_field = "id", "user_id"
+    search_fields = ("=worker",)
     search_help_text = _("Session id, user name, e-mail address or worker")
     ordering = ("-started_at",)
     hidden = ("auth_hash", "login_key")  # they stand for a login
@@ -201,16 +91,16 @@ class RealtimeSessionAdmin(HistoryAdmin):
 
     @admin.action(description=_("End the selected live sessions"), permissions=["end"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[RealtimeSession]) -> None:
-        """End them: this process hangs up at once, others within ten seconds."""
+        """Mark them as ended by the operator, and have their processes look at once."""
         live = list(queryset.filter(ended_at=None))
         count = services.end_for_operator([session.pk for session in live])
-        rights_changed()
         for session in live:
             self.log_change(request, session, "Ended by an operator.")
         transaction.on_commit(rights_changed)
         messages.success(
             request,
-            _("%(count)s sessions end. Their calls are hung up within ten seconds.") % {"count": count},
+            _("%(count)s sessions end. Their calls are hung up at once, or within ten seconds.")
+            % {"count": count},
         )
 
     @admin.display(description=_("cost"), ordering="cost_usd")
@@ -239,9 +129,9 @@ class TurnAdmin(HistoryAdmin):
         *("created_at", "person", "status", "response_latency_ms", "endpointing_ms", "first_delta_ms"),
         *("playout_start_ms", "heard_ms", "generated_ms", "response_id", "session_id"),
     )
-    list_filter = (SlowFilter, "status", "created_at")
-    list_select_related = ("session__user",)
-    search_fields = ("=session__id", "=response_id", "session__user__username")
+    list_filter = (SlowFilter, StatusFilter, "created_at")
+    fetched = ("session__user",)
+    search_fields = ("=response_id",)
     search_help_text = _("Session id, response id or user name")
     ordering = ("-pk",)
 
@@ -254,9 +144,9 @@ class TurnAdmin(HistoryAdmin):
 @admin.register(SessionEvent)
 class SessionEventAdmin(HistoryAdmin):
     list_display = ("name", "person", "at_ms", "session_id")
-    list_filter = ("name",)
-    list_select_related = ("session__user",)
-    search_fields = ("=session__id", "=name", "session__user__username")
+    list_filter = (EventNameFilter,)
+    fetched = ("session__user",)
+    search_fields = ("=name",)
     search_help_text = _("Session id, event name or user name")
     ordering = ("-pk",)
 
@@ -272,13 +162,12 @@ class UsageRecordAdmin(HistoryAdmin):
         *("created_at", "person", "meter", "text_in", "audio_in", "cached_text", "cached_audio", "text_out"),
         *("audio_out", "seconds", "model", "usd", "reference", "session_id"),
     )
-    list_filter = ("meter", "model", "created_at")
+    list_filter = (MeterFilter, ModelFilter, "created_at")
     actions = ("export_csv", "export_jsonl")
-    list_select_related = ("session__user",)
-    search_fields = ("=session__id", "=reference", "session__user__username")
+    fetched = ("session__user",)
+    search_fields = ("=reference",)
     search_help_text = _("Session id, response or item id, or user name")
     ordering = ("-pk",)
-    date_hierarchy = "created_at"
 
     @admin.action(description=_("Export as CSV"), permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> HttpResponse:
@@ -320,8 +209,8 @@ class HoldAdmin(HistoryAdmin):
     """What is held now; empty when nobody talks or no budget binds anybody."""
 
     list_display = ("made_at", "person", "reference", "usd", "seconds", "session_id")
-    list_select_related = ("session__user",)
-    search_fields = ("=session__id", "session__user__username")
+    fetched = ("session__user",)
+    search_fields = ("=reference",)
     search_help_text = _("Session id or user name")
     ordering = ("-pk",)
 

@@ -64,6 +64,9 @@ class RealtimeSession(models.Model):
     rtt_p95_ms = models.PositiveIntegerField(null=True, blank=True)
     jitter_ms = models.PositiveIntegerField(null=True, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
+    # What it says of itself in two words each, for lists and filters.
+    browser = models.CharField(max_length=40, blank=True, db_index=True)
+    device = models.CharField(max_length=40, blank=True, db_index=True)
     # Sums over the rows that belong to it, kept here so that lists can filter by them.
     errors = models.PositiveIntegerField(default=0)
     slowest_ms = models.PositiveIntegerField(null=True, blank=True)  # the latest answer to be heard
@@ -81,11 +84,22 @@ class RealtimeSession(models.Model):
             models.Index(fields=["errors", "-started_at"]),
             models.Index(fields=["slowest_ms"]),
             models.Index(fields=["cost_usd"]),
+            models.Index(fields=["cost_complete", "-started_at"]),
             models.Index(fields=["model", "-started_at"]),
         ]
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class HourFigures(models.Model):
+    """What the sessions of one settled hour came to, as `hours.Figures`: for the dashboard. Can be made again."""
+
+    hour = models.DateTimeField(primary_key=True)  # its beginning, UTC
+    figures = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:%M}"
 
 
 class UsedToken(models.Model):
@@ -132,6 +146,7 @@ class Turn(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["session", "response_id"], name="one_turn_per_response")
         ]
+        indexes = [models.Index(fields=["response_latency_ms"])]
 
     def __str__(self) -> str:
         return f"{self.session_id}/{self.response_id}"
@@ -147,7 +162,7 @@ class SessionEvent(models.Model):
     key = models.UUIDField(null=True, unique=True, editable=False)  # the journal's: a replay adds nothing
 
     class Meta:
-        indexes = [models.Index(fields=["session", "at_ms"])]
+        indexes = [models.Index(fields=["session", "at_ms"]), models.Index(fields=["name", "id"])]
 
     def __str__(self) -> str:
         return self.name
@@ -205,6 +220,7 @@ class UsageRecord(models.Model):
                 fields=["session", "meter", "reference"], name="one_usage_row_per_reference"
             )
         ]
+        indexes = [models.Index(fields=["model", "id"])]
 
     def __str__(self) -> str:
         return f"{self.meter} {self.reference}"

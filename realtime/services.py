@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, ConversationQuerySet, Message, Preferences
-from realtime import access, budgets, holds, ledger, metrics, ownership, recordings, tokens, tools
+from realtime import access, budgets, holds, hours, ledger, metrics, ownership, recordings, tokens, tools
 from realtime.conf import RelayConfig, Seed, relay_config
 from realtime.effects import (
     RecordAudio,
@@ -34,11 +34,11 @@ from realtime.effects import (
 from realtime.exceptions import Refused
 from realtime.journal import Entry
 from realtime.models import ProbeRun, RealtimeSession, SessionEvent, Turn, UsedToken
+from realtime.user_agents import browser_of, device_of
 
 TOKEN_MEMORY = timedelta(hours=1)  # a token lives 5 minutes: after this its id can only be offered in vain
 REAP_AT_ONCE = 500
 HISTORY_MESSAGES = 40
-ERROR_EVENTS = frozenset({"upstream.error", "upstream.lost"})
 HISTORY_CHARS = 8_000  # about 2,000 tokens
 
 
@@ -280,6 +280,8 @@ def redeem(
                 auth_hash=token.auth_hash,
                 login_key=login_key,
                 user_agent=user_agent[:200],
+                browser=browser_of(user_agent),
+                device=device_of(user_agent),
             )
             config = replace(config, limited=holds.open_with(session, config))
     except IntegrityError:
@@ -432,15 +434,16 @@ def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) ->
 
 def write_entries(entries: list[Entry]) -> list[str | None]:
     """Store a batch of the journal; returns the message id of each message record, None for the others."""
-    sessions = RealtimeSession.objects.only("engine", "model", "conversation").in_bulk(
-        list({entry.session_id for entry in entries})
-    )
+    sessions = RealtimeSession.objects.only(
+        "engine", "model", "conversation", "started_at", "ended_at"
+    ).in_bulk(list({entry.session_id for entry in entries}))
     events: list[SessionEvent] = []
     ids = [
         _write_entry(entry, sessions[entry.session_id], events) if entry.session_id in sessions else None
         for entry in entries
     ]
     _add_events(events)
+    hours.forget(session.started_at for session in sessions.values() if session.ended_at is not None)
     return ids
 
 
@@ -465,7 +468,7 @@ def _count_errors(events: list[SessionEvent]) -> None:
 
 
 def _is_error(event: SessionEvent) -> bool:
-    return event.name in ERROR_EVENTS or (
+    return event.name in hours.ERROR_EVENTS or (
         event.name == "response.done" and event.data.get("status") == "failed"
     )
 

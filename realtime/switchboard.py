@@ -20,7 +20,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from realtime import budgets, holds, neighbours, services
+from realtime import budgets, holds, hours, neighbours, services
 from realtime.allowance import Verdict
 from realtime.breaker import Breaker
 from realtime.clock import SteadyClock
@@ -126,7 +126,7 @@ class Switchboard:
             self._housekeeping = [
                 self._own(self._every(settings.REALTIME_RENEW_EVERY_SEC, self._renew), "lease renewal"),
                 self._own(self._every(settings.REALTIME_REAP_EVERY_SEC, self._reap), "reaper"),
-                self._own(self._every(FORGET_EVERY_S, self._forget), "used tokens"),
+                self._own(self._every(FORGET_EVERY_S, self._forget), "used tokens, past hours"),
                 self._own(neighbours.listen(WORKER, self.check_rights), "other processes"),
             ]
 
@@ -191,8 +191,9 @@ class Switchboard:
             logger.warning("%d sessions were lost with their process and are ended", lost)
 
     async def _forget(self) -> None:
-        """Spent tokens need to be remembered only as long as somebody could try them again."""
+        """Spent tokens need to be remembered only as long as somebody could try them again. And sum up past hours."""
         await database_sync_to_async(services.forget_used_tokens)()
+        await database_sync_to_async(hours.settle)()
 
     def _storage_stuck(self) -> None:
         """What is said now could not be kept: end every session, and begin none until something is stored again."""

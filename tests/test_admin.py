@@ -269,7 +269,7 @@ class TestCost:
             Preferences.objects.create(owner=user)
             a_session(user, create_conversation(owner=user))
         operators.get(list_url(model))  # content types are asked for once a process
-        with django_assert_max_num_queries(9):  # sessions: two of them for filters, two for the dates
+        with django_assert_max_num_queries(10):
             operators.get(list_url(model))
 
     def test_of_a_conversation_with_a_thousand_messages(

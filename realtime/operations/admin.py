@@ -7,27 +7,19 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib import admin, messages
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from realtime import probe_runs, probe_sentence
-from realtime.admin import HistoryAdmin
 from realtime.conf import relay_config
 from realtime.models import ProbeRun, RateCard
-from realtime.operations.dashboard import (
-    CHART_HEIGHT_PX,
-    CHART_WIDTH_PX,
-    KEPT_S,
-    PERIODS,
-    Bar,
-    Chart,
-    dashboard,
-)
+from realtime.operations.dashboard import Chart, chart, dashboard
+from realtime.operations.history import HistoryAdmin
 from realtime.probe import Probe
 from realtime.probe_faults import FAULTS
 
@@ -41,16 +33,9 @@ def dashboard_page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": _("Dashboard"),
-        **_dashboard(request.GET.get("period", "day")),
+        **dashboard(request.GET.get("period", "day")),
     }
     return TemplateResponse(request, "admin/realtime/dashboard.html", context)
-
-
-def _dashboard(period: str) -> dict[str, Any]:
-    """The figures; those of a week or a month are up to a minute old, since they read every session of it."""
-    if period not in PERIODS or period == "day":
-        return dashboard(period)
-    return cache.get_or_set(f"realtime.dashboard.{period}", lambda: dashboard(period), KEPT_S) or {}
 
 
 @admin.register(RateCard)
@@ -81,6 +66,7 @@ class RateCardAdmin(admin.ModelAdmin):
 
 @admin.register(ProbeRun)
 class ProbeRunAdmin(HistoryAdmin):
+    change_list_template = "admin/realtime/proberun/change_list.html"
     list_display = ("started_at", "ok", "fault", "total_ms", "first_token", "first_audio", "model", "by")
     list_filter = ("ok", "fault", "started_at")
     ordering = ("-pk",)
@@ -142,19 +128,7 @@ def _chart_of_runs() -> Chart | None:
     runs = list(ProbeRun.objects.order_by("-pk")[:RUNS_DRAWN])[::-1]
     if not runs:
         return None
-    most = max(1, *(run.total_ms for run in runs), 1)
-    width = CHART_WIDTH_PX / len(runs)
-    bars = []
-    for index, run in enumerate(runs):
-        height = CHART_HEIGHT_PX * run.total_ms / most
-        title = f"{run.started_at:%Y-%m-%d %H:%M}: {run.total_ms} ms {run.fault or 'ok'}"
-        bars.append(
-            Bar(
-                round(index * width, 1),
-                round(CHART_HEIGHT_PX - height, 1),
-                round(min(20.0, width * 0.8), 1),
-                round(height, 1),
-                title,
-            )
-        )
-    return Chart("Latest runs, whole time", bars, str(most), "", "")
+    names = [f"{run.started_at:%Y-%m-%d %H:%M}{f' ({run.fault})' if run.fault else ''}" for run in runs]
+    return chart(
+        _now("Latest runs, whole time"), names, [float(run.total_ms) for run in runs], "{:.0f} ms", 20.0
+    )

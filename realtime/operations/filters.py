@@ -1,0 +1,202 @@
+"""The filters of the admin's lists: states, presets of what is worth a look, and values that an index can name."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.cache import cache
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from realtime.models import RateCard, RealtimeSession, Turn
+
+# Past this, people begin to feel that the answer is late.
+SLOW_ANSWER_MS = 1_500
+EXPENSIVE_USD = Decimal("0.50")
+BAD_ENDS = ("internal", "lost", "storage_stuck")  # and everything that begins with "upstream_"
+MOST_VALUES = 60
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Live, stale (the process no longer renews the lease) or ended."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        """The three states."""
+        return [("live", _("live")), ("stale", _("stale")), ("ended", _("ended"))]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[RealtimeSession]
+    ) -> QuerySet[RealtimeSession]:
+        """The sessions in the state that was chosen."""
+        now = timezone.now()
+        match self.value():
+            case "live":
+                return queryset.filter(ended_at=None).exclude(lease_until__lt=now)
+            case "stale":
+                return queryset.filter(ended_at=None, lease_until__lt=now)
+            case "ended":
+                return queryset.exclude(ended_at=None)
+        return queryset
+
+
+class TroubleFilter(admin.SimpleListFilter):
+    """Sessions worth a look."""
+
+    title = _("worth a look")
+    parameter_name = "trouble"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        """The presets."""
+        return [
+            ("slow", _("an answer slower than %(ms)s ms") % {"ms": SLOW_ANSWER_MS}),
+            ("errored", _("errors")),
+            ("expensive", _("from $%(usd)s on") % {"usd": EXPENSIVE_USD}),
+            ("unpriced", _("unknown price")),
+        ]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[RealtimeSession]
+    ) -> QuerySet[RealtimeSession]:
+        """Those of the preset that was chosen."""
+        match self.value():
+            case "slow":
+                return queryset.filter(slowest_ms__gt=SLOW_ANSWER_MS)
+            case "errored":
+                bad_end = Q(end_reason__in=BAD_ENDS) | Q(end_reason__startswith="upstream_")
+                return queryset.filter(bad_end | Q(errors__gt=0))
+            case "expensive":
+                return queryset.filter(cost_usd__gte=EXPENSIVE_USD)
+            case "unpriced":
+                return queryset.filter(cost_complete=False)
+        return queryset
+
+
+class SlowFilter(admin.SimpleListFilter):
+    """Turns that were answered late."""
+
+    title = _("answer")
+    parameter_name = "slow"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        """The one choice."""
+        return [("yes", _("slower than %(ms)s ms") % {"ms": SLOW_ANSWER_MS})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Turn]) -> QuerySet[Turn]:
+        """The late ones, or all."""
+        return queryset.filter(response_latency_ms__gt=SLOW_ANSWER_MS) if self.value() == "yes" else queryset
+
+
+class ValueFilter(admin.SimpleListFilter):
+    """One value of the field `parameter_name`. Asking a big table which values it holds would read all of it."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Rows with the value that was chosen, or all."""
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
+
+
+class EngineFilter(ValueFilter):
+    """Those that `RelayConfig.engine` knows."""
+
+    title = _("engine")
+    parameter_name = "engine"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        """All three."""
+        return [(name, name) for name in ("openai", "local", "other")]
+
+
+class MeterFilter(ValueFilter):
+    """What a row of usage measures."""
+
+    title = _("meter")
+    parameter_name = "meter"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        """All three."""
+        return [
+            ("response", _("response")),
+            ("transcription", _("transcription")),
+            ("session_time", _("minute")),
+        ]
+
+
+class StatusFilter(ValueFilter):
+    """How answers ended, in the upstream's words."""
+
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        """All that there are."""
+        return [(name, name) for name in ("completed", "cancelled", "incomplete", "failed", "in_progress")]
+
+
+class ModelFilter(ValueFilter):
+    """Models that have a price or are set now."""
+
+    title = _("model")
+    parameter_name = "model"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        """In the order of the alphabet."""
+        known = set(RateCard.objects.values_list("model", flat=True))
+        known |= {settings.REALTIME_MODEL, settings.REALTIME_TRANSCRIPTION_MODEL}
+        return [(name, name) for name in sorted(known)]
+
+
+class IndexedFilter(ValueFilter):
+    """The values that the table really holds, found by jumping along the field's index: a question a value."""
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
+        """At most `MOST_VALUES`, without the empty one; a minute old at most."""
+        key = f"realtime.values.{model_admin.model._meta.db_table}.{self.parameter_name}"
+        return [
+            (value, value) for value in cache.get_or_set(key, lambda: self._values(model_admin), 60) or ()
+        ]
+
+    def _values(self, model_admin: admin.ModelAdmin) -> list[str]:
+        name = self.parameter_name
+        rows = model_admin.model._default_manager.order_by(name).values_list(name, flat=True)
+        found: list[str] = []
+        while len(found) < MOST_VALUES:
+            after = rows.filter(**{f"{name}__gt": found[-1] if found else ""}).first()
+            if after is None:
+                break
+            found.append(after)
+        return found
+
+
+class EndReasonFilter(IndexedFilter):
+    """Why sessions ended."""
+
+    title = _("end reason")
+    parameter_name = "end_reason"
+
+
+class EventNameFilter(IndexedFilter):
+    """What happened."""
+
+    title = _("name")
+    parameter_name = "name"
+
+
+class BrowserFilter(IndexedFilter):
+    """Browsers and their main versions."""
+
+    title = _("browser")
+    parameter_name = "browser"
+
+
+class DeviceFilter(IndexedFilter):
+    """Kinds of devices."""
+
+    title = _("device")
+    parameter_name = "device"
