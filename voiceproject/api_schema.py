@@ -118,6 +118,14 @@ def describe() -> None:
         ),
     )(conversations.PreferencesDetail)
     extend_schema_view(get=extend_schema(responses=answers({200: FREE_FORM})))(account_api.Export)
+    pair = inline_serializer(
+        "TokenPairAnswer", {"access": serializers.CharField(), "refresh": serializers.CharField()}
+    )
+    tokens: dict[Any, Any] = {200: pair, 400: OpenApiResponse(FREE_FORM, "These fields are not right.")}
+    extend_schema_view(post=extend_schema(responses={**tokens, 401: DETAIL, 429: DETAIL}))(
+        account_api.ObtainToken
+    )
+    extend_schema_view(post=extend_schema(responses={**tokens, 401: DETAIL}))(account_api.RefreshToken)
     extend_schema_view(
         get=extend_schema(
             operation_id="sessions_list",

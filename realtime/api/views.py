@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import DatabaseError
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import UserRateThrottle
@@ -105,6 +106,8 @@ class RealtimeSessionView(APIView):
             logger.warning("no mint: the database answers with %s", type(exc).__name__)
             body = {"code": "busy.database", "message": "The site is busy saving. Try again in a moment."}
             return answer({**body, "retry_after": 2.0}, status=503, headers={"Retry-After": "2"})
+        if isinstance(exc, ParseError):
+            return answer({"code": "invalid", "message": "What was sent is not JSON."}, status=400)
         return super().handle_exception(exc)
 
 
