@@ -1,6 +1,6 @@
 # The commands of this project. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
 # Variables: PORT (8000), PYTHON (the interpreter for .venv), CHROMIUM_BIN (the browser for the tests).
-.PHONY: help run test test-all test-python test-serve test-js test-browser test-browsers mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
+.PHONY: help run test test-services test-all test-python test-serve test-js test-browser test-browsers mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 python := .venv/bin/python
@@ -11,6 +11,7 @@ manage := DEBUG=true PYTHON_DOTENV_DISABLED=1 $(python) manage.py
 help:
 	@echo "make run            start the site on http://127.0.0.1:8000/ (make run PORT=8001 for another port)"
 	@echo "make test           run every test: Python, JavaScript, browser"
+	@echo "make test-services  run it as on a server: PostgreSQL, Redis, nginx, four workers, under load"
 	@echo "make mutants        switch off one control after another; the tests must notice (takes half an hour)"
 	@echo "make test-browsers  the main flow in Firefox and WebKit, through a software sound card"
 	@echo "make test-all       the same, and the tests that take many minutes"
@@ -33,7 +34,7 @@ install-dev:
 test: test-python test-serve test-js test-browser
 
 test-python: install-dev
-	$(pytest) tests --numprocesses=auto --ignore=tests/browser --ignore=tests/serve
+	$(pytest) tests --numprocesses=auto --ignore=tests/browser --ignore=tests/serve --ignore=tests/services
 
 # One after another: these start whole sites and hold them to deadlines.
 test-serve: install-dev
@@ -41,7 +42,12 @@ test-serve: install-dev
 
 # What takes minutes: kill -9 at a hundred points and the like. For releases.
 test-all: test
-	$(pytest) tests -m long --timeout=3600
+	$(pytest) tests --ignore=tests/services -m long --timeout=3600
+
+# The site as it is deployed: PostgreSQL, Redis and nginx as processes of the tests' own, four workers, two hundred people.
+test-services: install-dev
+	scripts/ensure-services
+	$(pytest) tests/services --timeout=300
 
 test-js: install-dev
 	scripts/test-js

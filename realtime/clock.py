@@ -24,3 +24,7 @@ class SteadyClock:
         if abs(drift_s) > TOLERANCE_S:
             self._believed_from_s = monotonic_s + settle_s
         return monotonic_s >= self._believed_from_s
+
+    def doubt(self, monotonic_s: float, settle_s: float) -> None:
+        """Leases could not be renewed just now, here or elsewhere: they say nothing for `settle_s`."""
+        self._believed_from_s = max(self._believed_from_s, monotonic_s + settle_s)

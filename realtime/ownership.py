@@ -14,7 +14,7 @@ from conversations import services as conversations
 from conversations.models import Conversation
 from realtime.models import RealtimeSession, SiteLock
 
-ADMISSION, REAPING = "admission", "reaping"
+ADMISSION, REAPING, ACCOUNTS = "admission", "reaping", "accounts"
 
 
 def hold(name: str) -> None:

@@ -137,6 +137,8 @@ class Switchboard:
             try:
                 await work()
             except Exception as error:
+                # The others could not renew their leases either: once the database is back, they go first.
+                self._clock.doubt(time.monotonic(), settings.REALTIME_LEASE_SEC)
                 logger.warning("housekeeping had to leave out a round: %s", type(error).__name__)
 
     async def _renew(self) -> None:

@@ -11,7 +11,7 @@ from django.views.decorators.cache import cache_control
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import AuthenticationFailed
-from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+from rest_framework_simplejwt.serializers import TokenObtainSerializer, TokenRefreshSerializer
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import get_md5_hash_password
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
@@ -21,6 +21,7 @@ from conversations.api.views import PrivateAPIView
 from voiceproject import account
 from voiceproject.lockout import SENTENCE, locked_out
 
+LONGEST_NAME = 150  # of Django's own accounts
 _never_stored = method_decorator(cache_control(no_store=True), name="dispatch")
 
 
@@ -31,6 +32,9 @@ class ObtainToken(TokenObtainPairView):
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Wrong passwords count as they do on the login page."""
         username = request.data.get("username") if isinstance(request.data, dict) else None
+        if isinstance(username, str) and (len(username) > LONGEST_NAME or "\0" in username):
+            # No account has such a name, and PostgreSQL could not even note the attempt.
+            raise AuthenticationFailed(TokenObtainSerializer.default_error_messages["no_active_account"])
         if isinstance(username, str) and locked_out(request._request, username):
             wait_s = int(settings.AXES_COOLOFF_TIME.total_seconds())
             return Response(

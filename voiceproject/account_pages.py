@@ -23,6 +23,7 @@ from django.views.generic import FormView, View
 from conversations import audit, services
 from conversations.models import Preferences
 from conversations.views import private_page
+from realtime import ownership
 from voiceproject import account
 from voiceproject.forms import DeleteAccountForm, EmailForm, PreferencesForm, SignUpForm
 
@@ -43,7 +44,8 @@ class SignUp(RedirectURLMixin, FormView):
 
     @transaction.atomic
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """One transaction from the check of name and address to the account."""
+        """One transaction from the check of name and address to the account, and one sign-up at a time."""
+        ownership.hold(ownership.ACCOUNTS)
         return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: SignUpForm) -> HttpResponse:
@@ -77,6 +79,7 @@ class Account(View):
         return self._page(request, status=400)
 
     def _email(self, request: HttpRequest) -> HttpResponse:
+        ownership.hold(ownership.ACCOUNTS)
         # A copy, so that a wrong address is not shown as this person's own in the rest of the page.
         form = EmailForm(request.POST, instance=User.objects.get(pk=_person(request).pk))
         if not form.is_valid():

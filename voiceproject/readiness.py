@@ -28,6 +28,7 @@ from realtime import metrics, services
 from realtime.switchboard import get_switchboard
 
 DEADLINE_S = 3.0
+MAY_BE_DOWN = {"channel_layer", "upstream"}
 JOURNAL_MOST = 500  # records that wait: half of what the journal holds before it spills
 FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 
@@ -37,8 +38,8 @@ FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 async def ready(request: HttpRequest) -> JsonResponse:
     """200 when this process can take people, else 503: `{"status": "ready", "checks": {"database": "ok", ...}}`.
 
-    A voice service that is down is told ("degraded"), but is no reason to send people elsewhere: conversations can be
-    read, and no other process has another voice service.
+    A voice service or a channel layer that is down is told ("degraded"), but is no reason to send people elsewhere: no
+    other process has another one, conversations can be read, and nothing but the speed of some news needs the layer.
     """
     checks: dict[str, Callable[[], Awaitable[bool]]] = {
         "database": _database,
@@ -47,9 +48,10 @@ async def ready(request: HttpRequest) -> JsonResponse:
         "taking_sessions": _taking_sessions,
     }
     results = {name: "ok" if await _passes(check) else "failed" for name, check in checks.items()}
-    failed = "failed" in results.values()
     results["upstream"] = "ok" if get_switchboard().breaker.error is None else "failed"
-    status = "failed" if failed else "ready" if results["upstream"] == "ok" else "degraded"
+    down = {name for name, result in results.items() if result == "failed"}
+    failed = bool(down - MAY_BE_DOWN)
+    status = "failed" if failed else "degraded" if down else "ready"
     return JsonResponse({"status": status, "checks": results}, status=503 if failed else 200)
 
 

@@ -94,7 +94,7 @@ TEMPLATES = [
 # ---- what is kept ----------------------------------------------------------------------------------------------
 DATABASES = {
     "default": dj_database_url.parse(
-        env_str("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'db.sqlite3'}",
+        env_secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'db.sqlite3'}",
         conn_max_age=60,
         conn_health_checks=True,
     )
@@ -107,6 +107,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
     }
 elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # Each request runs in a thread of its own here: connections that are kept would stay behind with their threads.
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
     # A server that cannot be reached is an answer within seconds: records wait in the journal, mints say 503.
     DATABASES["default"]["OPTIONS"] = {
         "connect_timeout": 5,
@@ -117,7 +119,7 @@ elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
         **DATABASES["default"].get("OPTIONS", {}),
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-REDIS_URL = env_str("REDIS_URL")
+REDIS_URL = env_secret("REDIS_URL")
 if REDIS_URL:
     # socket_timeout None: the client's own default is shorter than the layer's blocking read and closes idle sockets.
     CHANNEL_LAYERS = {
@@ -243,7 +245,14 @@ USE_I18N = True
 USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = Path(env_str("STATIC_ROOT") or DATA_DIR / "static")
+if not DEBUG:
+    # `collectstatic` gives every file a name with its content's hash: browsers may keep it for ever, and a page never
+    # loads a module of another version.
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "voiceproject.static_files.HashedStaticFiles"},
+    }
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
 

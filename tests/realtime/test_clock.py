@@ -28,3 +28,11 @@ def test_each_new_jump_starts_the_wait_anew() -> None:
     assert not clock.look(NOON, 130.0, settle_s=30)
     assert not clock.look(NOON + 29, 159.0, settle_s=30)
     assert clock.look(NOON + 30, 160.0, settle_s=30)
+
+
+def test_after_a_failed_round_leases_are_given_the_time_to_be_renewed() -> None:
+    clock = SteadyClock(NOON, 100.0)
+    clock.doubt(110.0, settle_s=30)
+    clock.doubt(120.0, settle_s=30)
+    assert not clock.look(NOON + 49, 149.0, settle_s=30)
+    assert clock.look(NOON + 50, 150.0, settle_s=30)

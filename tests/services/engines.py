@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO, Self
 
-START_S = 60.0
+START_S = 180.0
 STOP_S = 30.0
 SERVANT = "postgres"  # PostgreSQL refuses to run as root; Debian's package makes this user
 
@@ -103,6 +103,16 @@ class Engine:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(STOP_S)
+        self._forget()
+
+    def kill(self) -> None:
+        """As a crash: no handler runs."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(STOP_S)
+        self._forget()
+
+    def _forget(self) -> None:
         self.process = None
         if self._log is not None:
             self._log.close()
@@ -127,11 +137,8 @@ class Postgres(Engine):
         """Make the cluster."""
         self._own_user = os.geteuid() == 0
         if self._own_user:
-            for parent in (self.folder, *self.folder.parents):
-                if parent.owner() == "root" and parent != Path("/tmp") and parent.is_relative_to("/tmp"):
-                    parent.chmod(0o755)  # temporary folders are closed to the other user
             shutil.chown(self.folder, SERVANT, SERVANT)
-        subprocess.run(
+        made = subprocess.run(
             [
                 *self._as_servant(),
                 program("initdb"),
@@ -142,10 +149,12 @@ class Postgres(Engine):
                 "--encoding=UTF8",
                 "--no-sync",
             ],
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
             timeout=START_S,
         )
+        assert made.returncode == 0, made.stdout + made.stderr
 
     def _as_servant(self) -> list[str]:
         if not self._own_user:

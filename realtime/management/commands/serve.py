@@ -69,8 +69,9 @@ class Command(BaseCommand):
             )
 
     def _check_static_files(self) -> None:
-        if not settings.WHITENOISE_USE_FINDERS and not Path(settings.STATIC_ROOT).is_dir():
-            self.stderr.write(
-                "The static files are not collected, so pages will have no style and no voice. "
+        """Raises CommandError when pages could not name their own scripts."""
+        if not settings.DEBUG and not (Path(settings.STATIC_ROOT) / "staticfiles.json").is_file():
+            raise CommandError(
+                f"The static files are not in {settings.STATIC_ROOT}. "
                 "Run: python manage.py collectstatic --no-input"
             )

@@ -1,0 +1,168 @@
+"""How pages come back after a worker died: full jitter against the site's capacity to let people in. A simulation.
+
+    python bench/herd.py [--chart docs/images/herd.svg]
+
+Each page waits as static/voice/retry.js does (0.5 s doubling to 30 s, all of it random, 8 tries in 60 s), mints, and
+is let in when the workers that are left have done the work for it; a mint that waits longer than its time-out is tried
+again, which costs the work all the same. The first try of a lost session is answered with `session.gone`: each page
+needs two. Nothing is measured here but the numbers that are given: cost of an admission, workers, cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+BASE_S, CAP_S, TRIES, GRACE_S = 0.5, 30.0, 8, 60.0
+TIMEOUT_S = 10.0
+SHED_S, REFUSAL_S = 3.0, 0.002
+NEEDED = 2  # tries: the first finds the session gone, the second opens a new one
+
+
+@dataclass
+class Result:
+    """What became of the pages."""
+
+    back_s: list[float]
+    gave_up: int
+    peak_per_s: int
+    per_second: list[int]
+
+    def share_s(self, share: float) -> float:
+        """By when this share of those who came back was back."""
+        return (
+            sorted(self.back_s)[min(len(self.back_s) - 1, int(len(self.back_s) * share))]
+            if self.back_s
+            else 0.0
+        )
+
+
+def simulate(
+    pages: int, cores: int, cost_s: float, *, jitter: bool = True, sheds: bool = False, seed: int = 1
+) -> Result:
+    """Pages lose their worker at 0 s; the cores let them in, for `cost_s` of one core each.
+
+    `sheds`: a try that would wait for more than SHED_S is refused at once, which costs REFUSAL_S.
+    """
+    rng = random.Random(seed)
+    free_at = [0.0] * cores
+    done = [0] * pages  # tries that succeeded
+    back: list[float] = []
+    gave_up = 0
+    arrivals: list[float] = []
+
+    def pause(attempt: int) -> float:
+        most = min(CAP_S, BASE_S * 2 ** (attempt - 1))
+        return rng.random() * most if jitter else most
+
+    queue = [(pause(1), page, 1) for page in range(pages)]
+    heapq.heapify(queue)
+    while queue:
+        now, page, attempt = heapq.heappop(queue)
+        arrivals.append(now)
+        start = max(now, heapq.heappop(free_at))
+        refused = sheds and start - now > SHED_S
+        finished = start + (REFUSAL_S if refused else cost_s)
+        heapq.heappush(free_at, finished)
+        if refused:
+            finished = now
+        elif finished - now <= TIMEOUT_S:
+            done[page] += 1
+            if done[page] == NEEDED:
+                back.append(finished)
+                continue
+        retry = min(finished, now + TIMEOUT_S) + pause(attempt + 1)
+        if attempt >= TRIES or retry > GRACE_S:
+            gave_up += 1
+        else:
+            heapq.heappush(queue, (retry, page, attempt + 1))
+    seconds = [0] * (int(max(arrivals)) + 1)
+    for at in arrivals:
+        seconds[int(at)] += 1
+    return Result(back, gave_up, max(seconds), seconds)
+
+
+def chart(curves: list[tuple[str, int, list[float]]]) -> str:
+    """An SVG: share of the pages that are back over time, for each name, number of pages, and moments."""
+    width, height, left, bottom, last_s = 640, 300, 50, 40, 60.0
+    colours = ("#6d28d9", "#0f766e", "#b45309", "#be123c")
+    plot_w, plot_h = width - left - 20, height - bottom - 20
+
+    def at(seconds: float, share: float) -> str:
+        return f"{left + plot_w * min(seconds, last_s) / last_s:.1f},{20 + plot_h * (1 - share):.1f}"
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
+        'font-family="sans-serif" font-size="11">',
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+    ]
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        x, y = at(0, share).split(",")
+        parts.append(f'<line x1="{x}" y1="{y}" x2="{width - 20}" y2="{y}" stroke="#ddd"/>')
+        parts.append(f'<text x="{left - 6}" y="{float(y) + 4:.0f}" text-anchor="end">{share:.0%}</text>')
+    for second in range(0, 61, 10):
+        x, y = at(second, 0).split(",")
+        parts.append(f'<text x="{x}" y="{float(y) + 16:.0f}" text-anchor="middle">{second} s</text>')
+    for number, (name, pages, back) in enumerate(curves):
+        ordered = sorted(back)
+        step = max(1, len(ordered) // 200)
+        points = [at(0, 0)] + [at(ordered[i], (i + 1) / pages) for i in range(0, len(ordered), step)]
+        points.append(at(last_s, len(ordered) / pages))
+        colour = colours[number % len(colours)]
+        parts.append(
+            f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{" ".join(points)}"/>'
+        )
+        parts.append(
+            f'<text x="{width - 30}" y="{plot_h - 10 - 16 * number}" text-anchor="end" fill="{colour}">{name}</text>'
+        )
+    return "\n".join([*parts, "</svg>", ""])
+
+
+MODES: dict[str, dict[str, bool]] = {"none": {"jitter": False}, "jitter": {}, "jitter, shed": {"sheds": True}}
+
+
+def main() -> None:
+    """The table, and the chart when asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--chart", type=Path)
+    parser.add_argument("--cost-ms", type=float, default=40.0, help="CPU time of one admission on a worker")
+    arguments = parser.parse_args()
+    cost_s = arguments.cost_ms / 1000
+    print(
+        f"{arguments.cost_ms:.0f} ms of a core for each try; times until 50 %, 95 %, 100 % of the pages are back"
+    )
+    print(
+        f"{'pages':>8} {'cores':>6} {'waits':>11} {'50 %':>7} {'95 %':>7} {'100 %':>7} {'tries/s':>8} {'gave up':>8}"
+    )
+    for pages, cores in (
+        (25, 3),
+        (200, 3),
+        (500, 3),
+        (1_000, 3),
+        (1_000, 30),
+        (5_000, 30),
+        (10_000, 30),
+        (10_000, 300),
+    ):
+        for name, how in MODES.items():
+            found = simulate(pages, cores, cost_s, **how)
+            times = " ".join(f"{found.share_s(share):6.1f}s" for share in (0.5, 0.95, 1.0))
+            print(f"{pages:8} {cores:6} {name:>11} {times} {found.peak_per_s:8} {found.gave_up:8}")
+    if arguments.chart:
+        cases = ((200, 3, "jitter"), (500, 3, "jitter"), (1_000, 3, "jitter"), (1_000, 3, "jitter, shed"))
+        curves = [
+            (
+                f"{pages:,} pages, {cores} cores, {how}",
+                pages,
+                simulate(pages, cores, cost_s, **MODES[how]).back_s,
+            )
+            for pages, cores, how in cases
+        ]
+        arguments.chart.write_text(chart(curves), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

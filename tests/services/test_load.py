@@ -1,0 +1,143 @@
+"""Two hundred people on four workers, while one thing after another is taken away: nothing final is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.services.crowd import Crowd
+from tests.services.site import Site, Worker, tracebacks
+
+SIZE = int(os.environ.get("VISITORS", "200"))
+SPEAKING = SIZE // 10
+PATIENCE_S = 180.0  # generous: machines of a test are shared
+OUTAGE_S = 20.0
+
+
+@contextlib.contextmanager
+def stage(name: str, crowd: Crowd) -> Any:
+    """Tell how long it took and what the pages saw."""
+    before, since = crowd.connections, time.monotonic()
+    yield
+    print(f"{name}: {time.monotonic() - since:.1f} s, {crowd.connections - before} new connections")
+
+
+async def replace(worker: Worker) -> None:
+    """As a supervisor does with one worker of several: stop it, start it, wait until it answers."""
+    await asyncio.to_thread(worker.stop)
+    await asyncio.to_thread(worker.start)
+
+
+@pytest.mark.timeout(900)
+async def test_nothing_final_is_lost_whatever_is_taken_away(site: Site) -> None:
+    async with Crowd(site, SIZE, speaking=SPEAKING) as crowd:
+        with stage("arrival", crowd):
+            await crowd.everybody_has_turns(1, PATIENCE_S)
+        shares = Counter(
+            row[0] for row in site.ask("select worker from realtime_realtimesession where ended_at is null")
+        )
+        assert len(shares) == len(site.workers)
+        assert min(shares.values()) > SIZE / len(site.workers) / 4, shares
+
+        # Each worker holds a few connections for a moment, not one for every page.
+        assert site.ask("select count(*) from pg_stat_activity where datname = 'voice'")[0][0] < 40
+
+        victim = site.workers[0]
+        with stage("a worker is killed", crowd):
+            await asyncio.to_thread(victim.kill)
+            await crowd.everybody_has_turns(1, PATIENCE_S)
+        with stage("and comes back", crowd):
+            await asyncio.to_thread(victim.start)
+            await crowd.everybody_has_turns(1, PATIENCE_S)
+
+        connections = crowd.connections
+        with stage("Redis is restarted", crowd):
+            await asyncio.to_thread(site.redis.stop)
+            await crowd.everybody_has_turns(1, PATIENCE_S)
+            await asyncio.to_thread(site.redis.start)
+            await crowd.everybody_has_turns(1, PATIENCE_S)
+        with stage(f"PostgreSQL is away for {OUTAGE_S:.0f} s", crowd):
+            await asyncio.to_thread(site.postgres.stop)
+            saved = sum(len(visitor.saved) for visitor in crowd.visitors)
+            turns = sum(visitor.turns for visitor in crowd.visitors)
+            await asyncio.sleep(OUTAGE_S)  # the outage itself, not a wait for something
+            assert (
+                sum(len(visitor.saved) for visitor in crowd.visitors) == saved
+            )  # nobody was told what is not true
+            assert sum(visitor.turns for visitor in crowd.visitors) > turns  # and they talked on
+            await asyncio.to_thread(site.postgres.start)
+            waiting = {visitor.number: set(visitor.unsaved) for visitor in crowd.visitors}
+            assert any(waiting.values())
+            await crowd.until(lambda visitor: not waiting[visitor.number] & set(visitor.unsaved), PATIENCE_S)
+        assert crowd.connections == connections  # nobody lost a connection by either
+
+        with stage("a rolling restart", crowd):
+            for worker in site.workers:
+                await replace(worker)
+            await crowd.everybody_has_turns(1, PATIENCE_S)
+        assert all(code == 0 for worker in site.workers for code in worker.exit_codes)
+
+        for visitor in crowd.visitors:
+            await visitor.leave()
+        with stage("the last words are stored", crowd):
+            async with asyncio.timeout(PATIENCE_S):
+                while await asyncio.to_thread(active, site):  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
+    check_what_is_kept(site, crowd)
+    assert tracebacks(site.worker_logs) == []
+
+
+def active(site: Site) -> int:
+    """Sessions that have not ended."""
+    return int(site.ask("select count(*) from realtime_realtimesession where ended_at is null")[0][0])
+
+
+def check_what_is_kept(site: Site, crowd: Crowd) -> None:
+    """Compare what the visitors were told with the database, read past Django."""
+    rows = site.ask(
+        "select id::text, session_id::text, item_id, role, status, text, client_id from conversations_message"
+    )
+    kept = {row[0]: row for row in rows}
+    told = {message_id for visitor in crowd.visitors for message_id in visitor.saved}
+    assert told <= set(kept), f"{len(told - set(kept))} messages were called saved and are not there"
+
+    assert not [row for row in rows if row[4] == "pending"]
+    typed = Counter(row[6] for row in rows if row[6])
+    asked = [client_id for visitor in crowd.visitors for client_id in visitor.asked]
+    answered = [client_id for visitor in crowd.visitors for client_id in visitor.asked[: visitor.turns]]
+    assert not [client_id for client_id in typed if typed[client_id] > 1], "a typed message is there twice"
+    assert set(typed) <= set(asked)
+    assert set(answered) <= set(typed), "a question that was answered is not there"
+
+    texts = {(row[1], row[2]): row[5] for row in rows}
+    crashed = {
+        row[0] for row in site.ask("select id::text from realtime_realtimesession where end_reason = 'lost'")
+    }
+    for visitor in crowd.visitors:
+        acknowledged = set(visitor.saved.values())
+        for (session_id, item_id), text in visitor.finals.items():
+            # kill -9 may cost what was not yet called saved; nothing else may.
+            if session_id not in crashed or item_id in acknowledged:
+                assert texts.get((session_id, item_id)) == text
+
+    reasons = Counter(row[0] for row in site.ask("select end_reason from realtime_realtimesession"))
+    assert reasons["lost"] >= 1
+    assert reasons["draining"] >= 1
+
+    answers = {(row[1], row[2]) for row in rows if row[3] == "assistant" and row[4] == "completed"}
+    used = site.ask("select session_id::text, count(*), count(distinct reference) from realtime_usagerecord "
+                    "where meter = 'response' group by 1")  # fmt: skip
+    usage = {session_id: count for session_id, count, _ in used}
+    assert all(count == references for _, count, references in used)
+    per_session = Counter(session_id for session_id, _ in answers)
+    short = {key: (n, usage.get(key, 0)) for key, n in per_session.items() if usage.get(key, 0) < n}
+    assert not short, f"answers without usage: {short}"
+    print(
+        f"{len(rows)} messages, {len(told)} told as saved, {sum(usage.values())} answers counted, {dict(reasons)}"
+    )
