@@ -34,7 +34,7 @@ class ObtainToken(TokenObtainPairView):
         username = request.data.get("username") if isinstance(request.data, dict) else None
         if isinstance(username, str) and (len(username) > LONGEST_NAME or "\0" in username):
             # No account has such a name, and PostgreSQL could not even note the attempt.
-            raise AuthenticationFailed(TokenObtainSerializer.default_error_messages["no_active_account"])
+            raise AuthenticationFailed(str(TokenObtainSerializer.default_error_messages["no_active_account"]))
         if isinstance(username, str) and locked_out(request._request, username):
             wait_s = int(settings.AXES_COOLOFF_TIME.total_seconds())
             return Response(
