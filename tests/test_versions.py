@@ -46,7 +46,7 @@ def test_no_installed_package_is_below_its_floor(package: str, floor: str, below
 
 @pytest.mark.parametrize(("package", "floor", "below"), FLOORS)
 def test_no_pinned_package_is_below_its_floor(package: str, floor: str, below: str) -> None:
-    for kind in ("run", "dev"):
+    for kind in ("run", "scale", "dev"):
         assert Version(pins(kind)[package.lower()]) >= Version(floor), (
             f"{package} below {floor} in {kind}.lock: {below}"
         )
@@ -56,6 +56,7 @@ def test_no_pinned_package_is_below_its_floor(package: str, floor: str, below: s
     ("kind", "declared"),
     [
         ("run", PYPROJECT["dependencies"]),
+        ("scale", PYPROJECT["dependencies"] + PYPROJECT["optional-dependencies"]["scale"]),
         ("dev", PYPROJECT["dependencies"] + PYPROJECT["optional-dependencies"]["dev"]),
     ],
 )
@@ -69,12 +70,13 @@ def test_a_lock_file_holds_what_pyproject_asks_for(kind: str, declared: list[str
         )
 
 
-def test_both_lock_files_agree_on_every_package_of_the_first() -> None:
+@pytest.mark.parametrize("kind", ["run", "scale"])
+def test_the_development_lock_agrees_on_every_package_of_the_others(kind: str) -> None:
     development = pins("dev")
-    assert {name: development.get(name) for name in pins("run")} == pins("run")
+    assert {name: development.get(name) for name in pins(kind)} == pins(kind)
 
 
-@pytest.mark.parametrize("kind", ["run", "dev"])
+@pytest.mark.parametrize("kind", ["run", "scale", "dev"])
 def test_every_pin_has_a_hash_and_no_lock_file_names_a_host(kind: str) -> None:
     text = (ROOT / "requirements" / f"{kind}.lock").read_text(encoding="utf-8")
     blocks = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
