@@ -51,6 +51,30 @@ test("the buffer grows after an underrun", async () => {
   assert.equal(only(worklet.take(), "started").length, 1);
 });
 
+test("the buffer shrinks again after ten calm seconds, and not before", async () => {
+  const worklet = await start("playout", 24_000);
+  const startsWith = (samples) => {
+    worklet.take();
+    worklet.say(flat(samples));
+    worklet.run(1);
+    return only(worklet.take(), "started").length === 1;
+  };
+  worklet.say({ begin: "a", offset: 0 });
+  worklet.say(flat(1_440));
+  worklet.run(20); // runs dry: 120 ms are wanted from now on
+  worklet.say(flat(238_000));
+  worklet.run(1_858);
+  worklet.say({ flush: 1 });
+  worklet.say({ begin: "b", offset: 0 });
+  assert.equal(startsWith(1_440), false, "not yet ten seconds");
+  worklet.say(flat(6_000));
+  worklet.run(40);
+  worklet.say({ flush: 2 });
+  worklet.say({ begin: "c", offset: 0 });
+  assert.equal(startsWith(1_439), false);
+  assert.equal(startsWith(1), true, "60 ms are enough again");
+});
+
 test("a flush is silent at once and answers how much was played", async () => {
   const worklet = await start("playout", 24_000);
   worklet.say({ begin: "a", offset: 0 });

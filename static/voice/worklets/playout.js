@@ -5,6 +5,7 @@ import { Resampler } from "./resample.js";
 const RATE_HZ = 24_000;
 const FILL_SAMPLES = 1_440; // 60 ms before the first sound
 const MOST_FILL_SAMPLES = 9_600; // after underruns the buffer grows, but not past 400 ms
+const CALM_SAMPLES = 240_000; // after each 10 s of sound without one it is halved again
 const REPORT_SAMPLES = 2_400; // a position every 100 ms of played sound
 const QUANTUM = 128;
 const FIFO = 8_192; // output samples, a power of two
@@ -31,6 +32,7 @@ class Playout extends AudioWorkletProcessor {
   #zeros = 0; // pushed behind the last sample, to get it through the filter
   #playing = false;
   #fill = FILL_SAMPLES;
+  #calm = 0; // samples taken since the buffer last grew or shrank
   #underruns = 0;
   #reported = 0;
   #last = 0;
@@ -92,6 +94,7 @@ class Playout extends AudioWorkletProcessor {
     }
     this.#waiting -= count;
     this.#taken += count;
+    this.#calm += count;
     if (count) this.#zeros = 0;
     return count;
   }
@@ -119,6 +122,10 @@ class Playout extends AudioWorkletProcessor {
   process(_inputs, outputs) {
     const out = outputs[0][0];
     const last = this.#items[this.#items.length - 1];
+    if (this.#calm >= CALM_SAMPLES) {
+      this.#fill = Math.max(FILL_SAMPLES, this.#fill / 2);
+      this.#calm = 0;
+    }
     if (!this.#playing && this.#waiting && (this.#waiting >= this.#fill || last?.ended)) {
       this.#playing = true;
       this.#reported = this.#played();
@@ -157,6 +164,7 @@ class Playout extends AudioWorkletProcessor {
     } else if (this.#playing && dry) {
       this.#playing = false;
       this.#fill = Math.min(MOST_FILL_SAMPLES, this.#fill * 2);
+      this.#calm = 0;
       this.port.postMessage({ underruns: ++this.#underruns });
       this.#post("position", entry, played);
     } else if (this.#playing && played - this.#reported >= REPORT_SAMPLES) {
