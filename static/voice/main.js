@@ -2,6 +2,7 @@
 
 import { initial, reduce } from "./call.js";
 import { Downlink } from "./downlink.js";
+import { EchoGuard } from "./echo_guard.js";
 import { Facts } from "./facts.js";
 import { Microphone } from "./microphone.js";
 import { keepSession } from "./kept_session.js";
@@ -29,6 +30,7 @@ export class VoiceCall extends EventTarget {
   #link;
   #uplink = null;
   #talk = null;
+  #echo = new EchoGuard();
   #downlink = new Downlink();
   #wake = new WakeLock();
   #clears = []; // items whose `audio.clear` waits for the worklet's answer
@@ -148,6 +150,7 @@ export class VoiceCall extends EventTarget {
   #setUp() {
     this.#uplink = new Uplink({ send: (samples) => this.#link.sendAudio(samples), waitingBytes: () => this.#link.waitingBytes });
     this.#talk = new Talk(this.#uplink, () => this.#link.send({ type: "input.commit" }));
+    this.#echo = new EchoGuard();
     this.#downlink.forget();
     this.facts = new Facts();
     this.#played = this.#sessionId = null;
@@ -204,7 +207,7 @@ export class VoiceCall extends EventTarget {
     if (this.state.muted) {
       if (level(samples) > SPOKEN) this.#fire("spoken-muted");
       samples.fill(0); // silence, not nothing: the sentence that was begun must come to its end
-    }
+    } else if (this.#echo.isEcho(level(samples), this.speaker.level, this.microphone.cancelsEcho, performance.now())) samples.fill(0);
     if (this.state.talkMode) this.#talk.take(samples);
     else this.#uplink.push(samples);
     this.#uplink.pump(performance.now());

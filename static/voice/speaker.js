@@ -25,6 +25,7 @@ export class Speaker {
   #volume = 1;
   #timers = new Set();
   #wantedSink = "";
+  #wave = new Float32Array(1_024);
   analyser = null;
 
   constructor(on) {
@@ -83,6 +84,15 @@ export class Speaker {
 
   get rateHz() {
     return this.#context?.sampleRate ?? 0;
+  }
+
+  /** How loud it is now: root mean square, 0 to 1. */
+  get level() {
+    if (!this.analyser) return 0;
+    this.analyser.getFloatTimeDomainData(this.#wave);
+    let sum = 0;
+    for (const value of this.#wave) sum += value * value;
+    return Math.sqrt(sum / this.#wave.length);
   }
 
   get canChooseOutput() {
