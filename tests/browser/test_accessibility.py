@@ -28,6 +28,7 @@ def test_pages(person: Callable[..., Person], scheme: str) -> None:
         "/chat/",
         "/history/",
         "/history/?q=nothing",
+        "/usage/",
         "/account/",
         "/voice-test/",
         "/accounts/password_change/",
