@@ -148,6 +148,7 @@ export class VoiceCall extends EventTarget {
   }
 
   #setUp() {
+    this.#link.forget();
     this.#uplink = new Uplink({ send: (samples) => this.#link.sendAudio(samples), waitingBytes: () => this.#link.waitingBytes });
     this.#talk = new Talk(this.#uplink, () => this.#link.send({ type: "input.commit" }));
     this.#echo = new EchoGuard();

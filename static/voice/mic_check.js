@@ -69,7 +69,7 @@ export class MicCheck {
   }
 
   #measured(db) {
-    if (db > LOUD_DB && !this.#recording && !this.#playing) this.#say("check_heard");
+    if (db > LOUD_DB && !this.#recording && !this.#playing && !this.#echo.length) this.#say("check_heard");
     this.#playing?.push(db);
     const { levels } = this.#meter;
     const floor = noiseFloor(levels);

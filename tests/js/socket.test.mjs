@@ -124,6 +124,16 @@ test("a new connection pings until it knows the relay's clock, then with each he
   assert.equal(pings().length, 13);
 });
 
+test("the end of a session is not taken for the end of the call that follows at once", async () => {
+  const { link, kinds } = await live();
+  link.close();
+  link.forget();
+  sockets[0].hear({ type: "ended", reason: "person_ended", summary: { duration_ms: 5, turns: 0, interruptions: 0 } });
+  sockets[0].close(1000);
+  await pass(3_000);
+  assert.ok(!kinds().includes("over"));
+});
+
 test("a lost connection is taken up again with the same session", async () => {
   const { mints, last } = await live();
   sockets[0].lose();
