@@ -54,7 +54,7 @@ def _reset(transport: asyncio.Transport | None) -> None:
 
     An abort alone leaves the kernel with what the peer does not take, for minutes.
     """
-    if transport is None or (raw := transport.get_extra_info("socket")) is None:
+    if transport is None or (raw := transport.get_extra_info("socket")) is None or raw.fileno() < 0:
         return
     with contextlib.suppress(OSError):
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)

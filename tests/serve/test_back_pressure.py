@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +71,12 @@ def test_a_message_above_the_limit_is_refused_by_name(patient_site: SiteProcess)
         peer.send(bytes(65_537))
         assert peer.close_code() == 1009
     assert "Traceback" not in patient_site.output
+
+
+def test_a_peer_that_was_gone_in_time_is_not_missed_when_it_would_be_aborted(site: SiteProcess) -> None:
+    for _ in range(3):
+        with RawSocket(site.port, "/left"):
+            pass
+    time.sleep(1.5)  # longer than ABORT_AFTER_S: nothing else tells that nothing happened
+    assert site.ended_after(site.signal()) < GONE_S
+    assert "Traceback" not in site.output, site.output
