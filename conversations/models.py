@@ -155,6 +155,7 @@ class AuditEntry(models.Model):
         EXPORT_USAGE = "export_usage", _("exported usage")
         DELETE_CONVERSATION = "delete_conversation", _("deleted a conversation")
         DELETE_ACCOUNT = "delete_account", _("deleted an account")
+        DELETE_AUDIO = "delete_audio", _("deleted kept audio")
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     actor = models.ForeignKey(

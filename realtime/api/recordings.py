@@ -19,6 +19,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from conversations import audit
 from conversations.api.views import PrivateAPIView
 from conversations.models import Conversation
 from realtime import recordings
@@ -77,6 +78,7 @@ class ConversationAudio(PrivateAPIView):
         """Delete it, and keep no more from now on: 204."""
         mine = Conversation.objects.owned_by(request.user)
         recordings.delete_of_conversation(get_object_or_404(mine, pk=conversation_id))
+        audit.note(request, audit.Action.DELETE_AUDIO, conversation_id=conversation_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

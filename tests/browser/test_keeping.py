@@ -35,15 +35,22 @@ def recording_mark(ada: Person) -> Locator:
     return ada.page.locator("[data-part=recording]")
 
 
-def understood(wav: bytes) -> str:
+@pytest.fixture(scope="module")
+def ears() -> Recognizer:
+    """Loaded once: that takes seconds on a busy machine."""
+    return Recognizer()
+
+
+def understood(wav: bytes, ears: Recognizer) -> str:
     """What a listener hears in a WAV file."""
     with wave.open(io.BytesIO(wav)) as file:
         pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    return Recognizer().transcribe(soxr.resample(pcm.astype(np.float32) / 32768, 24_000, 16_000)).lower()
+    return ears.transcribe(soxr.resample(pcm.astype(np.float32) / 32768, 24_000, 16_000)).lower()
 
 
+@pytest.mark.timeout(300)
 def test_kept_audio_is_told_played_again_and_deleted(
-    person: Callable[..., Person], recordings_folder: Path, picture: Picture
+    person: Callable[..., Person], recordings_folder: Path, picture: Picture, ears: Recognizer
 ) -> None:
     ada = person()
     ada.chat.open()
@@ -65,7 +72,7 @@ def test_kept_audio_is_told_played_again_and_deleted(
             play.click()
         assert answer.value.status in (200, 206)
         expect(row.get_by_role("button", name="Stop playing")).to_be_visible()
-        assert words in understood(ada.page.request.get(answer.value.url).body())
+        assert words in understood(ada.page.request.get(answer.value.url).body(), ears)
         expect(play).to_be_visible()  # it has come to its end
     picture("kept-messages")
 
@@ -136,8 +143,9 @@ def test_a_site_that_keeps_no_audio_does_not_offer_it(
     expect(ada.page.get_by_role("radio", name="Text and audio")).to_be_hidden()
 
 
+@pytest.mark.timeout(300)
 def test_an_operator_hears_a_call_beside_its_timeline(
-    person: Callable[..., Person], picture: Picture
+    person: Callable[..., Person], picture: Picture, ears: Recognizer
 ) -> None:
     ada = person()
     services.save_preferences(owner=ada.user, keep="audio")
@@ -172,4 +180,4 @@ def test_an_operator_hears_a_call_beside_its_timeline(
         page.get_by_label("Voices").select_option("Person")
     assert answer.value.status in (200, 206)
     said = page.request.get(answer.value.url).body()
-    assert "seven times eight" in understood(said)
+    assert "seven times eight" in understood(said, ears)

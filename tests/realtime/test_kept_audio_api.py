@@ -19,7 +19,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from conversations import services as conversations
-from conversations.models import Message
+from conversations.models import AuditEntry, Message
 from realtime import recordings
 from realtime.api.recordings import asked_range
 from realtime.effects import KeepAudio, KeepSpan
@@ -167,6 +167,12 @@ class TestGone:
         kept.conversation.refresh_from_db()
         assert kept.conversation.keep == "transcript"
         assert Message.objects.count() == 2
+        entry = AuditEntry.objects.get()
+        assert (entry.action, entry.actor, entry.conversation_id) == (
+            "delete_audio",
+            ada,
+            kept.conversation_id,
+        )
 
     def test_with_the_account(self, ada: User) -> None:
         delete_person(ada)
