@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -39,6 +40,7 @@ from realtime.user_agents import browser_of, device_of
 TOKEN_MEMORY = timedelta(hours=1)  # a token lives 5 minutes: after this its id can only be offered in vain
 REAP_AT_ONCE = 500
 HISTORY_MESSAGES = 40
+LOW_DISK_S = 300
 HISTORY_CHARS = 8_000  # about 2,000 tokens
 
 
@@ -95,6 +97,7 @@ def mint(
         session_id, modality = resumed.id, resumed.modality
         conversation = resumed.conversation
     else:
+        _check_space()
         conversation = _conversation_for(user, conversation_id, resume_session_id)
         _check_limits(user, conversation, modality)
         budgets.refuse_if_spent(holds.first_wish(config_for(user, modality), user.pk))
@@ -123,6 +126,13 @@ def mint(
         resumed=resumed is not None,
         config=config_for(user, modality),
     )
+
+
+def _check_space() -> None:
+    """Refuse new sessions while a talk could not be stored; those that go on may use what is left."""
+    if shutil.disk_usage(settings.DATA_DIR).free < settings.REALTIME_MIN_FREE_MB * 2**20:
+        sentence = "The site is short of space. Ask the administrator."
+        raise Refused(503, "busy.disk", sentence, retry_after_s=LOW_DISK_S)
 
 
 def configured() -> bool:

@@ -206,3 +206,16 @@ def test_a_database_that_refuses_is_a_busy_site_and_not_a_crash(her: APIClient) 
         answer = her.post(ADDRESS, {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (503, "busy.database")
     assert answer["Retry-After"] == "2"
+
+
+def test_a_site_without_space_begins_no_session_and_lets_those_go_on_that_are(
+    her: APIClient, settings: Any
+) -> None:
+    minted = her.post(ADDRESS, {}, format="json").json()
+    services.redeem(token_text=minted["token"], origin="", worker="w")
+    settings.REALTIME_MIN_FREE_MB = 10**9
+    refused = her.post(ADDRESS, {}, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (503, "busy.disk")
+    assert refused["Retry-After"] == "300"
+    resumed = her.post(ADDRESS, {"resume_session_id": minted["session_id"]}, format="json")
+    assert resumed.json()["resumed"] is True
