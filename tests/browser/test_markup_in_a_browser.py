@@ -17,7 +17,9 @@ from tests.browser.conftest import Person
 from tests.security.test_markup import PAYLOADS
 
 # Elements that only a payload could have made: no page of ours has them.
-MADE = "iframe, object, embed, base, math, [onerror], [onload], [onclick], [onfocus], [onmouseover], [ontoggle]"
+MADE = (
+    "iframe, object, embed, base, math, [onerror], [onload], [onclick], [onfocus], [onmouseover], [ontoggle]"
+)
 
 
 def test_no_payload_acts_in_a_browser(person: Callable[..., Person]) -> None:
