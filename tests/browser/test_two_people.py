@@ -16,7 +16,9 @@ def test_two_people_in_calls_at_once_see_and_hear_their_own_alone(person: Callab
     ada, bob = person("ada"), person("bob")
     sums = {ada: ("What is ten plus one?", "eleven|11"), bob: ("What is ten plus two?", "twelve|12")}
     for somebody in sums:
-        somebody.chat.open().start_voice()
+        somebody.chat.open()
+    for somebody in sums:  # close together: both tabs hear the same file at their microphones
+        somebody.chat.start_voice()
     for somebody in sums:
         somebody.chat.await_row("assistant", "fifty-six|56")
         somebody.chat.await_state("listening", within_ms=60_000)
