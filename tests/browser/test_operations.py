@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ from playwright.sync_api import expect
 
 from realtime.models import RealtimeSession, SessionEvent, Turn
 from tests.browser.conftest import Person, eventually
-from tests.browser.test_pictures import picture
+from tests.browser.pictures import Picture
 
 LIST = "/admin/realtime/realtimesession/"
 WIDE = {"width": 1280, "height": 900}
@@ -70,7 +71,7 @@ def open_page(operator: Person, path: str) -> None:
 
 @pytest.mark.screenshot
 def test_an_operator_sees_what_happened_in_a_call_and_ends_it(
-    person: Callable[..., Person], operator: Person
+    person: Callable[..., Person], operator: Person, picture: Picture
 ) -> None:
     ada = person("ada")
     ada.chat.open()
@@ -88,9 +89,13 @@ def test_an_operator_sees_what_happened_in_a_call_and_ends_it(
     assert turn is not None
     stages = (turn.endpointing_ms or 0) + (turn.first_delta_ms or 0) + (turn.playout_start_ms or 0)
     assert abs(stages - turn.response_latency_ms) <= 20  # type: ignore[operator]
-    picture(page, "admin-session")
+    expect(page.locator(".voice-waterfall .silence").first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Chrome \d+ · Linux"))).to_be_visible()
+    picture("admin-session", page)
 
     open_page(operator, f"{LIST}?state=live")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
+    expect(page.locator("#result_list .field-browser")).to_have_text(re.compile(r"Chrome \d+"))
     page.locator("input.action-select").check()
     page.locator("select[name=action]").select_option("end_sessions")
     page.get_by_role("button", name="Go", exact=True).first.click()
@@ -103,17 +108,34 @@ def test_an_operator_sees_what_happened_in_a_call_and_ends_it(
 
 
 @pytest.mark.screenshot
-def test_an_operator_sees_the_day_and_runs_the_probe(person: Callable[..., Person], operator: Person) -> None:
+def test_an_operator_sees_the_day_and_runs_the_probe(operator: Person, picture: Picture) -> None:
     open_page(operator, "/admin/realtime/proberun/")
     page = operator.page
     page.get_by_role("button", name="Run probe").click()
     expect(page.locator(".messagelist")).to_contain_text("Voice works", timeout=45_000)
     expect(page.locator(".voice-chart rect")).to_have_count(1)
-    picture(page, "admin-probe")
+    picture("admin-probe", page)
 
     a_busy_week(operator.user)
     open_page(operator, f"{LIST}dashboard/")
     page.get_by_role("link", name="Last week").click()
     expect(page.locator(".voice-periods [aria-current]")).to_have_text("Last week")
     expect(page.locator(".voice-chart").first.locator("rect")).to_have_count(8)
-    picture(page, "admin-dashboard")
+    picture("admin-dashboard", page)
+
+
+@pytest.mark.screenshot
+def test_an_operator_may_read_it_all_in_german(person: Callable[..., Person], picture: Picture) -> None:
+    berta = person("berta", microphone=False, viewport=WIDE, locale="de-DE")
+    berta.user.is_staff = berta.user.is_superuser = True  # type: ignore[attr-defined]
+    berta.user.save()  # type: ignore[attr-defined]
+    a_busy_week(berta.user)
+    open_page(berta, f"{LIST}dashboard/?period=week")
+    expect(berta.page.locator(".voice-periods [aria-current]")).to_have_text("Letzte Woche")
+    expect(berta.page.get_by_role("heading", name="Sitzungen und Kosten nach Modell")).to_be_visible()
+    picture("admin-dashboard-german", berta.page)
+    open_page(berta, f"{LIST}?trouble=errored")
+    berta.page.locator("#result_list tbody th a").first.click()
+    expect(berta.page.get_by_role("heading", name="Zeitleiste")).to_be_visible()
+    expect(berta.page.get_by_role("heading", name="Verbrauch und Kosten")).to_be_visible()
+    picture("admin-session-german", berta.page)
