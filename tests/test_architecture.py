@@ -28,6 +28,7 @@ SHELL = {
     "neighbours",
     "ownership",
     "probe",
+    "probe_display",
     "probe_runs",
     "probe_sentence",
     "recorder",

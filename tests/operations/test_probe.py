@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import socket
 import wave
 from pathlib import Path
@@ -13,9 +15,11 @@ from asgiref.sync import sync_to_async
 from django.core.management import call_command
 
 from realtime.conf import RelayConfig
+from realtime.local.faults import CATALOGUE
 from realtime.local.server import LocalConfig, LocalServer
 from realtime.models import ProbeRun
 from realtime.probe import Deadlines, Probe
+from realtime.probe_display import Display
 from realtime.probe_faults import (
     FAULTS,
     STAGES,
@@ -121,6 +125,11 @@ async def test_what_a_relay_survives_is_a_remark(fault: Any, warning: str) -> No
         report = await probe.run()
     assert report.ok
     assert any(warning in text for text in report.warnings)
+
+
+def test_every_fault_that_the_local_server_knows_is_tried_here() -> None:
+    tried = Path(__file__).read_text("utf-8")
+    assert [name for name in CATALOGUE if f'{{"name": "{name}"' not in tried] == []
 
 
 async def test_how_long_to_wait_is_passed_on() -> None:
@@ -232,6 +241,64 @@ class TestAudioFiles:
             call_command("realtime_probe", "--json", "--audio", str(tmp_path / "a.wav"))
         assert left.value.code == FAULTS["bad_audio"].exit_code
         assert json.loads(capsys.readouterr().out)["fault"] == "bad_audio"
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what it shows: understands "up so many lines" and "erase the rest of the line"."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def screen(self) -> list[str]:
+        lines, at = [""], 0
+        text = self.getvalue().replace("\x1b[?7l", "").replace("\x1b[?7h", "")
+        for part in re.split(r"(\x1b\[\d*A|\x1b\[K|\n)", text):
+            if up := re.fullmatch(r"\x1b\[(\d+)A", part):
+                at -= int(up[1])
+            elif part == "\n":
+                at += 1
+                lines += [""] * (at + 1 - len(lines))
+            elif part != "\x1b[K" and part:
+                lines[at] = part
+        return lines[:-1]
+
+
+class TestDisplay:
+    def test_a_terminal_shows_each_stage_once_with_the_running_ones_time(self) -> None:
+        now_s = [0.0]
+        out = Terminal()
+        display = Display(out, lambda stage: f"ok {stage.name}", "tls", clock=lambda: now_s[0])
+        display.draw()
+        assert [line.split() for line in out.screen()] == [
+            ["...", "name_lookup", "0.0", "ms"],
+            ["tcp"],
+            ["tls"],
+        ]
+        now_s[0] = 0.5
+        display.draw()
+        assert out.screen()[0].split() == ["...", "name_lookup", "500.0", "ms"]
+        display.over(Stage("name_lookup", True, 510.0))
+        assert [line.split() for line in out.screen()] == [
+            ["ok", "name_lookup"],
+            ["...", "tcp", "0.0", "ms"],
+            ["tls"],
+        ]
+        display.draw(running=False)  # it stopped at a fault: nothing runs any more
+        assert [line.strip() for line in out.screen()] == ["ok name_lookup", "tcp", "tls"]
+
+    async def test_the_command_redraws_on_a_terminal(self, transactional_db: None) -> None:
+        out = Terminal()
+        async with upstream_with() as upstream:
+            with pytest.raises(SystemExit):
+                await sync_to_async(call_command)(
+                    *("realtime_probe", "--url", upstream.url, "--stage", "session_updated"),
+                    stdout=out,
+                    no_color=True,
+                )
+        shown = [line.split()[:2] for line in out.screen()]
+        assert shown[:2] == [["ok", "name_lookup"], ["ok", "tcp"]]
+        assert ["ok", "session_updated"] in shown
+        assert out.getvalue().count("\x1b[6A") >= 6
 
 
 class TestCommand:

@@ -6,9 +6,11 @@ import asyncio
 import json
 import sys
 from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
@@ -17,6 +19,7 @@ from django.db import DatabaseError
 from realtime import probe_runs, probe_sentence
 from realtime.conf import relay_config
 from realtime.probe import Probe
+from realtime.probe_display import Display
 from realtime.probe_faults import FAULTS, STAGES, Report, Stage, StageFailed, percentiles
 
 
@@ -60,9 +63,9 @@ class Command(BaseCommand):
         for number in range(options["count"] if not reports else 0):
             if not options["as_json"] and options["count"] > 1:
                 self.stdout.write(f"run {number + 1} of {options['count']}")
-            show = (lambda stage: None) if options["as_json"] else self._show
-            probe = Probe(config, sentence=sentence, until=options["stage"], progress=show)
-            reports.append(asyncio.run(probe.run()))
+            with self._shown(options) as show:
+                probe = Probe(config, sentence=sentence, until=options["stage"], progress=show)
+                reports.append(asyncio.run(probe.run()))
             if not options["no_store"]:
                 self._keep(reports[-1])
         if options["as_json"]:
@@ -84,7 +87,18 @@ class Command(BaseCommand):
         except DatabaseError:
             self.stderr.write("The run could not be kept: the database refused it. Run `manage.py migrate`.")
 
-    def _show(self, stage: Stage) -> None:
+    @contextmanager
+    def _shown(self, options: dict[str, Any]) -> Iterator[Callable[[Stage], None]]:
+        """What is done with a stage that is over: redrawn on a terminal, else a line, and nothing beside JSON."""
+        if options["as_json"]:
+            yield lambda stage: None
+        elif self.stdout.isatty():
+            with Display(cast(TextIO, self.stdout._out), self._line, options["stage"]) as display:
+                yield display.over
+        else:
+            yield lambda stage: self.stdout.write(self._line(stage))
+
+    def _line(self, stage: Stage) -> str:
         mark = {True: self.style.SUCCESS("ok  "), False: self.style.ERROR("FAIL"), None: "n/a "}[stage.ok]
         time = "" if stage.ok is None else f"{stage.ms:9.1f} ms"
         detail = ", ".join(
@@ -92,9 +106,7 @@ class Command(BaseCommand):
             for name, value in stage.detail.items()
             if value is not None
         )
-        self.stdout.write(
-            f"{mark} {stage.name:16} {time:12} {detail}{'  slow' if stage.slow else ''}".rstrip()
-        )
+        return f"{mark} {stage.name:16} {time:12} {detail}{'  slow' if stage.slow else ''}".rstrip()
 
     def _conclude(self, reports: list[Report]) -> None:
         if len(reports) > 1:
