@@ -1,6 +1,6 @@
 # The commands of this project. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
 # Variables: PORT (8000), PYTHON (the interpreter for .venv), CHROMIUM_BIN (the browser for the tests).
-.PHONY: help run test test-services test-all test-python test-serve test-js test-browser test-browsers mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
+.PHONY: bench help run test test-services test-all test-python test-serve test-js test-browser test-browsers mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 python := .venv/bin/python
@@ -15,6 +15,7 @@ help:
 	@echo "make mutants        switch off one control after another; the tests must notice (takes half an hour)"
 	@echo "make test-browsers  the main flow in Firefox and WebKit, through a software sound card"
 	@echo "make test-all       the same, and the tests that take many minutes"
+	@echo "make bench          what the relay costs, beside others; needs a C compiler"
 	@echo "make check          format, lint, types, Django's checks, migrations"
 	@echo "make format         put the code into its format"
 	@echo "make screenshots    refresh the pictures of the README from a test run"
@@ -59,6 +60,11 @@ test-browser: install-dev
 test-browsers: install-dev
 	scripts/ensure-other-browsers && CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser/engines --timeout=300 --output test-results/engines
 
+# The product beside other relays, in one interleaved run; writes docs/performance.md.
+bench: install-dev
+	$(python) bench/compare.py
+	$(python) bench/report.py
+
 mutants: install-dev
 	$(python) scripts/mutants.py
 
@@ -102,9 +108,9 @@ screenshots: install-dev
 compile := .venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --quiet $(LOCK_OPTIONS)
 lock: install-dev
-	$(compile) --extra dev --extra scale -o requirements/dev.lock
+	$(compile) --extra dev --extra scale --extra fast -o requirements/dev.lock
 	$(compile) -c requirements/dev.lock -o requirements/run.lock
-	$(compile) --extra scale -c requirements/dev.lock -o requirements/scale.lock
+	$(compile) --extra scale --extra fast -c requirements/dev.lock -o requirements/scale.lock
 
 clean:
 	rm -rf .venv test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,7 +12,7 @@ from realtime import upstream_events as up
 from realtime.allowance import Context
 from realtime.audio import decode_base64, samples_to_ms
 from realtime.browser_events import message
-from realtime.effects import RecordUsage, RunTool, SendBrowser, SendUpstream
+from realtime.effects import RecordUsage, RunTool, SendBrowser, SendBrowserAudio, SendUpstream
 from realtime.exceptions import FATAL_UPSTREAM_CODES
 from realtime.latency import TurnMarks
 from realtime.talk import Talk
@@ -89,30 +89,44 @@ class Answers:
 
     def on_audio_delta(self, event: dict[str, Any], now_ms: int) -> None:
         """More speech of the answer."""
-        item = self._answer_item(up.id_of(event, "item_id"), up.id_of(event, "response_id"), now_ms)
-        delta = event.get("delta")
-        if item is None or not isinstance(delta, str):
+        response_id, item_id, delta = (
+            up.id_of(event, "response_id"),
+            up.id_of(event, "item_id"),
+            event.get("delta"),
+        )
+        if not isinstance(delta, str):
+            self._answer_item(item_id, response_id, now_ms)
             return
         try:
             pcm = decode_base64(delta)
         except ValueError:
             raise up.Malformed("delta") from None
-        if not pcm:
-            return
+        if self.on_speech(response_id, item_id, pcm, now_ms):
+            self.talk.out.append(SendBrowserAudio(pcm))
+
+    def on_speech(self, response_id: str, item_id: str, pcm: bytes, now_ms: int) -> bool:
+        """More speech, as PCM16. True: the caller sends it to the page as it is, nothing else follows."""
+        item = self._answer_item(item_id, response_id, now_ms)
+        if item is None or not pcm:
+            return False
         self._note_first_delta(item, now_ms, spoken=True)
-        self.talk.audio_out_ms += samples_to_ms(len(pcm) // 2)
-        made_ms = self.made_ms.get(item.response_id, 0) + samples_to_ms(len(pcm) // 2)
+        length_ms = samples_to_ms(len(pcm) // 2)
+        self.talk.audio_out_ms += length_ms
+        made_ms = self.made_ms.get(item.response_id, 0) + length_ms
         self.made_ms[item.response_id] = made_ms
         too_long = made_ms > self.talk.config.max_answer_audio_ms
-        if too_long or not self.talk.playout.add(item.item_id, pcm):
+        if not too_long and self.talk.playout.flow(item_id, pcm):
+            return True
+        if too_long or not self.talk.playout.add(item_id, pcm):
             self.talk.out += self.talk.gate.cancel()
-            self.talk.playout.finish(item.item_id)
+            self.talk.playout.finish(item_id)
             self.talk.out.append(
                 SendBrowser(
                     message("warning", code="answer.too_long", message="The answer was too long and was cut.")
                 )
             )
         self.talk.out += self.talk.playout.due()
+        return False
 
     def on_audio_done(self, event: dict[str, Any], now_ms: int) -> None:
         """All speech of the item was made."""

@@ -67,6 +67,7 @@ class RelayConfig:
     uplink_pending_ms: int = 20_000
     rotate_after_ms: int = 55 * 60_000
     reconnect_tries: int = 5
+    upstream_library: str = "websockets"
     responses_per_minute: int = 30
 
     @property
@@ -146,4 +147,5 @@ def relay_config(
         resume_grace_ms=settings.REALTIME_RESUME_GRACE_SEC * 1000,
         rotate_after_ms=settings.REALTIME_ROTATE_AFTER_SEC * 1000,
         responses_per_minute=settings.REALTIME_MAX_RESPONSES_PER_MIN,
+        upstream_library=settings.REALTIME_UPSTREAM_LIBRARY,
     )

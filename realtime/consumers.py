@@ -26,6 +26,7 @@ from realtime.ownership import give_up_elsewhere
 from realtime.relay import BrowserLink, Relay
 from realtime.services import Opening, close_unbegun, redeem
 from realtime.switchboard import GONE, WORKER, get_switchboard
+from realtime.web_server import DIRECT, Direct
 
 logger = logging.getLogger("realtime.consumer")
 PROTOCOL = "voice.v1"
@@ -40,6 +41,29 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 class BrowserLeft(Exception):
     """The page closed its socket, or the network did."""
+
+
+class Ears:
+    """Takes what a page says to its relay; `broken` holds what was wrong with it, or that it is of no use any more."""
+
+    def __init__(self, relay: Relay, link: BrowserLink) -> None:
+        self._relay = relay
+        self._link = link
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def hear(self, data: str | bytes) -> None:
+        """One message. Never raises."""
+        if self.broken.done():
+            return
+        try:
+            if self._relay.link is not self._link:  # superseded or ended
+                self.broken.set_result(None)
+            elif isinstance(data, bytes):
+                self._relay.browser_audio(data)
+            else:
+                self._relay.browser_message(browser_events.parse(data))
+        except Exception as error:
+            self.broken.set_exception(error)
 
 
 class RealtimeConsumer(AsyncConsumer):
@@ -79,22 +103,27 @@ class RealtimeConsumer(AsyncConsumer):
             logger.warning("a socket was refused: the database answers with %s", type(error).__name__)
             await send({"type": "websocket.close", "code": 4503})
             return
-        link = BrowserLink()
+        direct: Direct | None = scope.get("extensions", {}).get(DIRECT)
+        link = BrowserLink(direct.write if direct else None)
         relay: Relay | None = None
         reader: asyncio.Task[None] | None = None
+        ears: Ears | None = None
         writer = asyncio.create_task(self._write(link, send), name="browser writer")
         never_began = "not_begun"
         try:
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
             async with asyncio.timeout(HELLO_TIMEOUT_S):
-                hello = decode(await receive())
-            if not isinstance(hello, dict) or hello["type"] != "hello":
+                first = said(await receive())
+            hello = browser_events.parse(first) if isinstance(first, str) else {"type": "audio"}
+            if hello["type"] != "hello":
                 raise BadMessage("hello comes first")
             relay = await self._attach(opening, link, hello)
-            reader = asyncio.create_task(self._read(relay, link, receive), name="browser reader")
-            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
-            if reader.done():
-                reader.result()
+            ears = Ears(relay, link)
+            reader = asyncio.create_task(self._read(ears, receive, direct), name="browser reader")
+            await asyncio.wait({reader, writer, ears.broken}, return_when=asyncio.FIRST_COMPLETED)
+            for heard in (reader, ears.broken):
+                if heard.done():
+                    heard.result()
         except (BrowserError, Refused) as error:
             if isinstance(error, Refused):
                 never_began = error.code
@@ -104,8 +133,9 @@ class RealtimeConsumer(AsyncConsumer):
         except BrowserLeft:
             link.close(1000)
         finally:
-            if reader is not None:
+            if reader is not None and ears is not None:
                 reader.cancel()
+                ears.broken.cancel()
             if relay is not None:
                 relay.detach(link)
             # A returned application leaves the socket open on some servers: close it, whatever happened.
@@ -148,16 +178,14 @@ class RealtimeConsumer(AsyncConsumer):
         )
         link.close(code)
 
-    async def _read(self, relay: Relay, link: BrowserLink, receive: Receive) -> None:
+    async def _read(self, ears: Ears, receive: Receive, direct: Direct | None) -> None:
         """Hand over what the page says, without ever waiting on anything but the page."""
+        while direct is None or not direct.begin(ears.hear):
+            ears.hear(said(await receive()))
+            if ears.broken.done():
+                return
         while True:
-            said = decode(await receive())
-            if relay.link is not link:
-                return  # superseded or ended: what still comes is of no use
-            if isinstance(said, bytes):
-                relay.browser_audio(said)
-            else:
-                relay.browser_message(said)
+            said(await receive())
 
     async def _write(self, link: BrowserLink, send: Send) -> None:
         async def deliver(payload: str | bytes) -> None:
@@ -215,11 +243,9 @@ def login_key(scope: dict[str, Any]) -> str:
     return parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")[:40]
 
 
-def decode(event: dict[str, Any]) -> bytes | dict[str, Any]:
-    """A frame's bytes or a checked message. Raises BrowserLeft, BadMessage, TooLarge."""
+def said(event: dict[str, Any]) -> str | bytes:
+    """What a page sent. Raises BrowserLeft."""
     if event["type"] != "websocket.receive":
         raise BrowserLeft
     data = event.get("bytes")
-    if data is not None:
-        return data
-    return browser_events.parse(event.get("text") or "")
+    return data if data is not None else event.get("text") or ""

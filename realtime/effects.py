@@ -1,10 +1,13 @@
-"""What a session asks its relay to do, and what it asks the journal to keep. Plain values, no behaviour."""
+"""What a session asks its relay to do, and what it asks the journal to keep. Plain values, no behaviour.
+
+The two of the audio path are tuples: one is made for each frame, and a frozen dataclass takes three times as long.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +18,7 @@ class SendUpstream:
     overtakes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SendUpstreamAudio:
+class SendUpstreamAudio(NamedTuple):
     """Microphone audio, PCM16. `keep`: audio of a resume, which the bound of the way up must not drop."""
 
     pcm: bytes
@@ -31,8 +33,7 @@ class SendBrowser:
     overtakes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SendBrowserAudio:
+class SendBrowserAudio(NamedTuple):
     """Speech for the page, PCM16, of the item last begun."""
 
     pcm: bytes

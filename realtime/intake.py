@@ -44,8 +44,9 @@ class Intake:
     def take(self, pcm: bytes, now_ms: int, *, ready: bool, speaking: bool) -> list[Effect]:
         """A frame. Raises BadMessage, TooLarge or TooFast."""
         check_frame(pcm)
-        self.samples += bytes_to_samples(len(pcm))
-        self.total_samples += bytes_to_samples(len(pcm))
+        samples = bytes_to_samples(len(pcm))
+        self.samples += samples
+        self.total_samples += samples
         granted = self._audio.credit > 0
         if not self.messages.take(1, now_ms) or not self._audio.take(len(pcm), now_ms):
             self.not_sent(len(pcm))

@@ -79,6 +79,26 @@ class Playout:
         item.kept += pcm
         return True
 
+    def flow(self, item_id: str, pcm: bytes) -> bool:
+        """`add` and `due` in one, for speech that may go to the page as it is: the common case of a delta.
+
+        False, and nothing done: something waits before it, it is too long, or the page must be told more.
+        """
+        item = self.items.get(item_id)
+        if item is None or self.begun != item_id or self.paused or item.ended:
+            return False
+        samples, held_bytes, ahead = len(pcm) // BYTES_PER_SAMPLE, len(pcm), 0
+        for other in self.items.values():
+            held_bytes += len(other.kept)
+            ahead += other.sent - other.heard
+        if item.sent != item.kept_from + len(item.kept) // BYTES_PER_SAMPLE or samples > CHUNK_SAMPLES:
+            return False
+        if held_bytes > self.cap_bytes or ahead + samples > self.ahead_samples:
+            return False
+        item.kept += pcm
+        item.sent += samples
+        return True
+
     def finish(self, item_id: str) -> None:
         """The upstream made all of the item."""
         if item := self.items.get(item_id):
@@ -126,9 +146,11 @@ class Playout:
     @property
     def window_full(self) -> bool:
         """Whether audio waits that the window holds back."""
-        if sum(item.sent - item.heard for item in self.items.values()) < self.ahead_samples:
-            return False
-        return any(item.sent < item.produced for item in self.items.values())
+        ahead, held_back = 0, False
+        for item in self.items.values():
+            ahead += item.sent - item.heard
+            held_back = held_back or item.sent < item.produced
+        return held_back and ahead >= self.ahead_samples
 
     @property
     def sounding(self) -> ItemAudio | None:

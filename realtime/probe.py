@@ -312,7 +312,7 @@ class _Talk:
         if sentence is None:
             return None
         for start in range(0, len(sentence.pcm), CHUNK_BYTES):
-            await self.link.send(up.append_json(sentence.pcm[start : start + CHUNK_BYTES]))
+            await self.link.send(up.append_json(sentence.pcm[start : start + CHUNK_BYTES]), text=True)
         await self._say(up.commit())
         began = perf_counter()
         await self._say(up.create_response("probe_spoken_answer"))

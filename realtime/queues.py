@@ -21,8 +21,8 @@ class Uplink:
     def __init__(self, max_audio_bytes: int) -> None:
         self.max_audio_bytes = max_audio_bytes
         self.dropped_bytes = 0
-        self._urgent: deque[str] = deque()
-        self._line: deque[str | tuple[bytes, bool]] = deque()  # control text, or (audio, keep)
+        self._urgent: deque[bytes] = deque()
+        self._line: deque[bytes | tuple[bytes, bool]] = deque()  # control text, or (audio, keep)
         self._audio_bytes = 0
 
     def __len__(self) -> int:
@@ -30,7 +30,7 @@ class Uplink:
 
     def put_control(self, event: dict[str, Any], overtakes: bool = False) -> None:
         """A control event, never dropped."""
-        (self._urgent if overtakes else self._line).append(json.dumps(event, ensure_ascii=False))
+        (self._urgent if overtakes else self._line).append(json.dumps(event, ensure_ascii=False).encode())
 
     def put_audio(self, pcm: bytes, keep: bool = False) -> None:
         """A frame. `keep`: of a resume, never dropped and not counted."""
@@ -49,14 +49,14 @@ class Uplink:
                 self.dropped_bytes += len(entry[0])
                 return
 
-    def pop(self) -> str | None:
+    def pop(self) -> bytes | None:
         """The next text to send, or None."""
         if self._urgent:
             return self._urgent.popleft()
         if not self._line:
             return None
         entry = self._line.popleft()
-        if isinstance(entry, str):
+        if isinstance(entry, bytes):
             return entry
         if not entry[1]:
             self._audio_bytes -= len(entry[0])
@@ -128,15 +128,23 @@ class Budget:
 
     def take(self, amount: float, now_ms: int) -> bool:
         """Spend, if there is enough."""
-        if self.level < 0:
-            self.level, self.at_ms = self.burst, now_ms
-        self.level = min(self.burst, self.level + (now_ms - self.at_ms) * self.rate_per_s / 1000)
+        level = self.level
+        if level < 0:
+            level = self.burst
+        elif now_ms != self.at_ms:
+            level += (now_ms - self.at_ms) * self.rate_per_s / 1000
+            if level > self.burst:
+                level = self.burst
         self.at_ms = now_ms
-        from_credit = min(self.credit, amount)
-        if self.level < amount - from_credit:
+        from_credit = 0.0
+        if self.credit:
+            from_credit = min(self.credit, amount)
+            amount -= from_credit
+        if level < amount:
+            self.level = level
             return False
         self.credit -= from_credit
-        self.level -= amount - from_credit
+        self.level = level - amount
         return True
 
 

@@ -47,7 +47,6 @@ from realtime.upstream import UpstreamLink, open_upstream
 logger = logging.getLogger("realtime.relay")
 MAX_UPLINK_AUDIO_BYTES = 2_000 * BYTES_PER_MS
 MAX_OUTBOX_BYTES = 1024 * 1024
-YIELD_EVERY = 32  # events; a flood from upstream must not starve the other sessions
 Reserver = Callable[[UUID, Reserve], Awaitable[Verdict]]
 Dial = Callable[[RelayConfig], AbstractAsyncContextManager[UpstreamLink]]
 
@@ -55,15 +54,35 @@ Dial = Callable[[RelayConfig], AbstractAsyncContextManager[UpstreamLink]]
 class BrowserLink:
     """One connection of the page: what waits to be sent, and how it ends. The consumer pumps it."""
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[str | bytes], bool] | None = None) -> None:
+        """`write` sends at once, or says that it cannot; see `web_server.Direct`."""
         self.outbox = Outbox(MAX_OUTBOX_BYTES)
         self.wake = asyncio.Event()
         self.close_code: int | None = None
+        self._write = write
+        self._at_once: Callable[[str | bytes], bool] | None = None  # `write`, while nothing waits
 
     def close(self, code: int) -> None:
         """Close after what waits is sent."""
+        self._at_once = None
         if self.close_code is None:
             self.close_code = code
+        self.wake.set()
+
+    def put_audio(self, pcm: bytes) -> None:
+        """A speech frame: sent now, or as soon as there is room."""
+        if self._at_once is not None and self._at_once(pcm):
+            return
+        self._at_once = None
+        self.outbox.put_audio(pcm)
+        self.wake.set()
+
+    def put_message(self, message: dict[str, Any], overtakes: bool = False) -> None:
+        """A JSON message: sent now, or as soon as there is room."""
+        if self._at_once is not None and self._at_once(json.dumps(message, ensure_ascii=False)):
+            return
+        self._at_once = None
+        self.outbox.put_message(message, overtakes)
         self.wake.set()
 
     async def pump(self, send: Callable[[str | bytes], Awaitable[None]]) -> int:
@@ -76,6 +95,7 @@ class BrowserLink:
             if self.close_code is not None:
                 return self.close_code
             self.wake.clear()
+            self._at_once = self._write
             await self.wake.wait()
 
 
@@ -112,6 +132,7 @@ class Relay:
         self._rearm = asyncio.Event()
         self._armed_ms: int | None = None
         self._uplink_wake = asyncio.Event()
+        self._send_at_once: Callable[[bytes], bool] | None = None  # while nothing waits for the upstream
         self._dial_wanted = asyncio.Event()
         self._dial_after_ms = 0
         self._hang_up = asyncio.Event()
@@ -144,7 +165,8 @@ class Relay:
 
     def browser_audio(self, pcm: bytes) -> None:
         """A microphone frame. Raises BrowserError."""
-        self.perform(self.session.browser_audio(pcm, self.now_ms()))
+        for effect in self.session.browser_audio(pcm, self.now_ms()):
+            self._do(effect)  # no deadline of a session comes nearer by audio
 
     def browser_message(self, message: dict[str, Any]) -> None:
         """A checked message. Raises BrowserError."""
@@ -174,75 +196,88 @@ class Relay:
     def perform(self, effects: list[Effect]) -> None:
         """Do what the session asks; never waits."""
         for effect in effects:
-            match effect:
-                case SendUpstreamAudio(pcm, keep):
-                    before = self.uplink.dropped_bytes
-                    self.uplink.put_audio(pcm, keep)
-                    self.session.note_dropped(self.uplink.dropped_bytes - before)
-                    self._uplink_wake.set()
-                case SendBrowserAudio(pcm):
-                    self._to_browser(pcm)
-                case SendUpstream(event, overtakes):
-                    self.uplink.put_control(event, overtakes)
-                    self._uplink_wake.set()
-                case SendBrowser():
-                    self._to_browser(effect)
-                case OpenUpstream(after_ms):
-                    self._dial_after_ms = after_ms
-                    self._dial_wanted.set()
-                case CloseUpstream():
-                    self._hang_up.set()
-                case WarmUpstream(events):
-                    assert self._group is not None
-                    self._warming = self._group.create_task(
-                        self._warm_upstream(events), name="relay next upstream"
-                    )
-                case SwapUpstream():
-                    self._swap = True
-                    self.uplink.clear()
-                    self._hang_up.set()
-                case CloseBrowser(code):
-                    if self.link is not None:
-                        self.link.close(code)
-                        self.link = None
-                case Reserve():
-                    assert self._group is not None
-                    reserving = self._group.create_task(self._reserve(effect), name="relay reservation")
-                    self._reserving.add(reserving)
-                    reserving.add_done_callback(self._reserving.discard)
-                case RunTool():
-                    assert self._group is not None
-                    self._group.create_task(self._run_tool(effect), name=f"tool {effect.name}")
-                case End(reason, code):
-                    logger.info("session %s ended: %s", self.session_id, reason)
-                    self._hang_up.set()
-                    if self.link is not None:
-                        self.link.close(code)
-                        self.link = None
-                    self.finished.set()
-                case KeepAudio() | KeepSpan():
-                    self.recorder.put(effect)
-                case record:
-                    if isinstance(record, RecordAudio):
-                        self.recorder.begin()
-                    self.journal.put(Entry(self.session_id, self.conversation_id, record, self._saved))
+            self._do(effect)
         deadline = self.session.deadline_ms()
         if deadline is not None and (self._armed_ms is None or deadline < self._armed_ms):
             self._rearm.set()
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case SendUpstreamAudio():
+                self._to_upstream(effect)
+            case SendBrowserAudio():
+                self._to_browser(effect.pcm)
+            case SendUpstream(event, overtakes):
+                self._send_at_once = None
+                self.uplink.put_control(event, overtakes)
+                self._uplink_wake.set()
+            case SendBrowser():
+                self._to_browser(effect)
+            case OpenUpstream(after_ms):
+                self._dial_after_ms = after_ms
+                self._dial_wanted.set()
+            case CloseUpstream():
+                self._send_at_once = None
+                self._hang_up.set()
+            case WarmUpstream(events):
+                assert self._group is not None
+                self._warming = self._group.create_task(
+                    self._warm_upstream(events), name="relay next upstream"
+                )
+            case SwapUpstream():
+                self._swap = True
+                self._send_at_once = None
+                self.uplink.clear()
+                self._hang_up.set()
+            case CloseBrowser(code):
+                if self.link is not None:
+                    self.link.close(code)
+                    self.link = None
+            case Reserve():
+                assert self._group is not None
+                reserving = self._group.create_task(self._reserve(effect), name="relay reservation")
+                self._reserving.add(reserving)
+                reserving.add_done_callback(self._reserving.discard)
+            case RunTool():
+                assert self._group is not None
+                self._group.create_task(self._run_tool(effect), name=f"tool {effect.name}")
+            case End(reason, code):
+                logger.info("session %s ended: %s", self.session_id, reason)
+                self._send_at_once = None
+                self._hang_up.set()
+                if self.link is not None:
+                    self.link.close(code)
+                    self.link = None
+                self.finished.set()
+            case KeepAudio() | KeepSpan():
+                self.recorder.put(effect)
+            case record:
+                if isinstance(record, RecordAudio):
+                    self.recorder.begin()
+                self.journal.put(Entry(self.session_id, self.conversation_id, record, self._saved))
+
+    def _to_upstream(self, audio: SendUpstreamAudio) -> None:
+        """At once when nothing waits before it, through the queue otherwise."""
+        if self._send_at_once is not None and self._send_at_once(upstream_events.append_json(audio.pcm)):
+            return
+        self._send_at_once = None
+        before = self.uplink.dropped_bytes
+        self.uplink.put_audio(audio.pcm, audio.keep)
+        self.session.note_dropped(self.uplink.dropped_bytes - before)
+        self._uplink_wake.set()
 
     def _to_browser(self, effect: SendBrowser | bytes) -> None:
         link = self.link
         if link is None:
             return  # a page that comes back gets a snapshot and its audio again
         if isinstance(effect, bytes):
-            link.outbox.put_audio(effect)
+            link.put_audio(effect)
         else:
-            link.outbox.put_message(effect.message, effect.overtakes)
+            link.put_message(effect.message, effect.overtakes)
         if link.outbox.overfull:
             self.link = None
             link.close(4508)
             self.perform(self.session.browser_gone(self.now_ms()))
-        link.wake.set()
 
     def _saved(self, item_id: str, message_id: str) -> None:
         self.perform(self.session.saved(item_id, message_id, self.now_ms()))
@@ -333,9 +368,8 @@ class Relay:
             async with self.dial(self.session.config) as link:
                 async with asyncio.timeout(self.session.config.configure_deadline_ms / 1000):
                     for event in events:
-                        await link.send(json.dumps(event, ensure_ascii=False))
-                    while _type_of(await link.receive()) != "session.updated":
-                        pass
+                        await link.send(json.dumps(event, ensure_ascii=False).encode())
+                    await link.read(lambda raw: _type_of(raw) == "session.updated")
                 self._warm = (link, over)
                 self.perform(self.session.upstream_warmed(self.now_ms()))
                 if self._swap:
@@ -350,7 +384,7 @@ class Relay:
     async def _exchange(self, link: UpstreamLink) -> UpstreamError:
         """Read and write until the connection ends or is to be hung up; returns why."""
         tasks: list[asyncio.Task[Any]] = [
-            asyncio.create_task(self._read_upstream(link), name="relay upstream reader"),
+            asyncio.create_task(link.read(self._upstream_said), name="relay upstream reader"),
             asyncio.create_task(self._write_upstream(link), name="relay upstream writer"),
             asyncio.create_task(self._hang_up.wait(), name="relay upstream hang-up"),
         ]
@@ -367,28 +401,36 @@ class Relay:
                 raise error
         return UpstreamLost()
 
-    async def _read_upstream(self, link: UpstreamLink) -> None:
-        count = 0
-        while True:
-            raw = await link.receive()
+    def _upstream_said(self, raw: bytes) -> None:
+        """One message of the upstream."""
+        speech = upstream_events.speech_of(raw)
+        if speech is not None:
+            effects = self.session.upstream_speech(*speech, self.now_ms())
+            if effects is None:
+                self._to_browser(speech[2])
+                return
+        else:
             try:
                 event = upstream_events.parse(raw)
             except upstream_events.Malformed:
-                self.perform(self.session.upstream_malformed(self.now_ms()))
-                continue
-            self.perform(self.session.upstream_event(event, self.now_ms()))
-            count += 1
-            if count % YIELD_EVERY == 0:
-                await asyncio.sleep(0)
+                effects = self.session.upstream_malformed(self.now_ms())
+            else:
+                effects = self.session.upstream_event(event, self.now_ms())
+        self.perform(effects)
 
     async def _write_upstream(self, link: UpstreamLink) -> None:
-        while True:
-            text = self.uplink.pop()
-            if text is None:
+        """Send what waits; while nothing does, audio may go past the queue."""
+        try:
+            while not self._swap:  # from then on, what waits is for the next upstream
+                text = self.uplink.pop()
+                if text is not None:
+                    await link.send(text)
+                    continue
                 self._uplink_wake.clear()
+                self._send_at_once = link.try_send
                 await self._uplink_wake.wait()
-            else:
-                await link.send(text)
+        finally:
+            self._send_at_once = None
 
     async def _reserve(self, wish: Reserve) -> None:
         verdict = await self.reserve(self.session_id, wish) if self.reserve else Verdict.UNLIMITED

@@ -23,6 +23,7 @@ from zope.interface import implementer
 
 from realtime.web_server import (
     ABORT_AFTER_S,
+    DIRECT,
     FINALLY_S,
     MAX_MESSAGE_BYTES,
     PING_EVERY_S,
@@ -63,9 +64,31 @@ class WriteGate:
         """Until there is room."""
         await self._open.wait()
 
+    def is_open(self) -> bool:
+        """Whether there is room."""
+        return self._open.is_set()
+
 
 class Socket(WebSocketProtocol):
     """A WebSocket that is read as fast as the application takes, written as fast as the page reads, and always ends."""
+
+    deliver: Callable[[str | bytes], None] | None = None
+
+    def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
+        """See `Direct`."""
+        if self.application_queue.empty():
+            self.deliver = deliver
+        return self.deliver is not None
+
+    def write(self, payload: str | bytes) -> bool:
+        """See `Direct`."""
+        if not self.gate.is_open() or self.state != self.STATE_OPEN:
+            return False
+        if isinstance(payload, bytes):
+            self.sendMessage(payload, True)
+        else:
+            self.sendMessage(payload.encode(), False)
+        return True
 
     def connectionMade(self) -> None:  # noqa: N802
         """The HTTP connection has become this one: its hold on the send buffer passes over too."""
@@ -86,6 +109,12 @@ class Socket(WebSocketProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
         """A message: queued for the application, which may be slower than the page."""
+        if self.deliver is not None and not self.muted:
+            try:
+                self.deliver(payload if isBinary else payload.decode())
+            except UnicodeDecodeError:
+                self.sendClose(code=1007)
+            return
         super().onMessage(payload, isBinary)
         if not self.muted and self.application_queue.qsize() >= MAX_UNREAD:
             self.transport.pauseProducing()
@@ -146,6 +175,7 @@ class PacedServer(Server):
         """Start the application of a connection."""
         if isinstance(protocol, Socket):
             scope[SOCKET] = protocol
+            scope.setdefault("extensions", {})[DIRECT] = protocol
         return super().create_application(protocol, scope)
 
     async def _paced(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

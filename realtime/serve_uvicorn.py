@@ -18,6 +18,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from realtime.web_server import (
     ABORT_AFTER_S,
+    DIRECT,
     FINALLY_S,
     MAX_MESSAGE_BYTES,
     PING_EVERY_S,
@@ -31,10 +32,46 @@ LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """A WebSocket that is aborted when it is not gone some seconds after it was closed."""
+    """A WebSocket that is aborted when it is not gone some seconds after it was closed. Offers `web_server.Direct`."""
+
+    deliver: Callable[[str | bytes], None] | None = None
+
+    def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
+        """See `Direct`."""
+        if self.queue.empty():
+            self.deliver = deliver
+        return self.deliver is not None
+
+    def write(self, payload: str | bytes) -> bool:
+        """See `Direct`."""
+        if not self.writable.is_set() or self.close_sent or self.disconnected:
+            return False
+        if isinstance(payload, bytes):
+            self.conn.send_binary(payload)
+        else:
+            self.conn.send_text(payload.encode())
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
+
+    def send_receive_event_to_app(self) -> None:
+        """A whole message has come."""
+        if self.deliver is None or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        data = bytes(self.frames[0]) if len(self.frames) == 1 else b"".join(self.frames)
+        if self.curr_msg_data_type == "bytes":
+            self.deliver(data)
+            return
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            super().send_receive_event_to_app()  # it closes with 1007
+            return
+        self.deliver(text)
 
     async def run_asgi(self) -> None:
         """Run the application; after it nothing more will be said."""
+        self.scope["extensions"][DIRECT] = self  # type: ignore[assignment]  # ASGI's own extensions are dicts
         try:
             await super().run_asgi()
         finally:

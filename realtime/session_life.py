@@ -82,6 +82,7 @@ class SessionLife:
         self.attachments = 0
         self.detached_at_ms = 0
         self.deadlines: dict[str, int] = {}
+        self.clearing = False  # some of the deadlines are for the answers to a clear
         self.now_ms = 0
         # the way up
         self.pending_commit = False  # push-to-talk was released before the upstream was ready
@@ -288,10 +289,10 @@ class SessionLife:
 
     def deadline_ms(self) -> int | None:
         """When `tick` must be called at the latest; None when nothing is waited for."""
-        times = list(self.deadlines.values())
-        if (gate := self.talk.gate.deadline_ms()) is not None and self.phase == READY:
-            times.append(gate)
-        return min(times) if times else None
+        first = min(self.deadlines.values(), default=None)
+        if self.phase == READY and (gate := self.talk.gate.deadline_ms()) is not None:
+            return gate if first is None else min(first, gate)
+        return first
 
     def _keep_minutes(self, *, last: bool = False) -> None:
         """A ledger row for each minute that is over; at the end of the session one for what is left of it."""
@@ -362,10 +363,12 @@ class SessionLife:
         """The effects gathered since the last call, with the deadlines and the state that follow from them."""
         if self.phase != ENDED:
             waiting = self.talk.playout.cleared
-            for item_id in waiting:
-                self.deadlines.setdefault(f"clear:{item_id}", self.now_ms + self.config.clear_deadline_ms)
-            for name in [n for n in self.deadlines if n.startswith("clear:") and n[6:] not in waiting]:
-                del self.deadlines[name]
+            if waiting or self.clearing:
+                self.clearing = bool(waiting)
+                for item_id in waiting:
+                    self.deadlines.setdefault(f"clear:{item_id}", self.now_ms + self.config.clear_deadline_ms)
+                for name in [n for n in self.deadlines if n.startswith("clear:") and n[6:] not in waiting]:
+                    del self.deadlines[name]
             if self.attached and self.talk.playout.window_full:
                 self.deadlines.setdefault("stall", self.now_ms + self.config.stall_ms)
             else:
@@ -374,8 +377,12 @@ class SessionLife:
             if state != self.shown_state and self.attached:
                 self.shown_state = state
                 self._send(message("state", state=state, detail=None), overtakes=state == "hearing")
-        effects = list(self.out)
+        effects = self._take_out()
         if unkept := self.talk.transcript.unkept:
             effects = [e for e in effects if not (isinstance(e, RecordMessage) and e.item_id in unkept)]
+        return effects
+
+    def _take_out(self) -> list[Effect]:
+        effects = self.out[:]
         self.out.clear()
         return effects

@@ -1,13 +1,19 @@
-"""The provider's door: opens the Realtime socket, sends and receives texts, translates errors. Knows no events."""
+"""The provider's door: opens the Realtime socket, sends and receives texts, translates errors. Knows no events.
+
+On the `websockets` library, or on picows where that is installed and chosen (`upstream_picows.py`);
+docs/decisions/0004-hot-path.md says what each costs.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from time import time
+from typing import Protocol
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -29,6 +35,28 @@ PING_INTERVAL_S, PING_TIMEOUT_S = 10, 8
 SEND_TIMEOUT_S = 15
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_QUEUED_MESSAGES = 64
+YIELD_EVERY = 32  # messages; a flood from upstream must not starve the other sessions
+HAS_PICOWS = find_spec("picows") is not None
+
+
+class UpstreamLink(Protocol):
+    """An open Realtime socket."""
+
+    @property
+    def try_send(self) -> Callable[[bytes], bool] | None:
+        """Sends one event now, or returns false: then `send` waits for room, or finds the end. None: use `send`."""
+
+    async def send(self, text: bytes) -> None:
+        """Send one event. Raises UpstreamLost; a peer that does not read for 15 s counts as lost."""
+
+    async def read(self, take: Callable[[bytes], bool | None]) -> None:
+        """Hand each event's raw JSON to `take` until that says that it is enough; what follows waits for the next read.
+
+        Raises UpstreamLost at the end, whatever the close code was, and what `take` raises.
+        """
+
+    async def close(self) -> None:
+        """Close before the block that opened it is left; closing twice is nothing."""
 
 
 class NoRedirect(connect):
@@ -38,48 +66,72 @@ class NoRedirect(connect):
         return exc
 
 
-class UpstreamLink:
-    """An open Realtime socket."""
+class WebsocketsLink:
+    """See `UpstreamLink`."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
 
-    async def send(self, text: str) -> None:
-        """Send one event. Raises UpstreamLost; a peer that does not read for 15 s counts as lost."""
+    try_send = None  # the library sends only from a task
+
+    async def send(self, text: bytes) -> None:
+        """Send one event. Raises UpstreamLost."""
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self._socket.send(text)
+                await self._socket.send(text, text=True)
         except ConnectionClosed as closed:
             raise _lost(closed) from None
         except TimeoutError:
             raise UpstreamLost() from None
 
-    async def close(self) -> None:
-        """Close before the block that opened it is left; closing twice is nothing."""
-        await self._socket.close()
+    async def read(self, take: Callable[[bytes], bool | None]) -> None:
+        """Hand over what comes. Raises UpstreamLost, and what `take` raises."""
+        count = 0
+        while True:
+            try:
+                raw = await self._socket.recv(decode=False)
+            except ConnectionClosed as closed:
+                # A normal close (1000, 1001 at the session's maximum age) is an end too: nothing more will come.
+                raise _lost(closed) from None
+            if take(raw if isinstance(raw, bytes) else raw.encode()):
+                return
+            count += 1
+            if count % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
 
-    async def receive(self) -> bytes:
-        """The next event's raw JSON. Raises UpstreamLost at the end, whatever the close code was."""
-        try:
-            raw = await self._socket.recv(decode=False)
-        except ConnectionClosed as closed:
-            # A normal close (1000, 1001 at the session's maximum age) is an end too: nothing more will come.
-            raise _lost(closed) from None
-        return raw if isinstance(raw, bytes) else raw.encode()
+    async def close(self) -> None:
+        """Close; twice is nothing."""
+        await self._socket.close()
 
 
 @asynccontextmanager
 async def open_upstream(config: RelayConfig) -> AsyncIterator[UpstreamLink]:
     """Dial the upstream for the length of the block. Raises an UpstreamError when it cannot be opened."""
-    headers = {}
+    headers = {"User-Agent": "voiceproject"}
     if config.api_key:
         headers["Authorization"] = f"Bearer {config.api_key[:]}"
     if config.safety_identifier:
         headers["OpenAI-Safety-Identifier"] = config.safety_identifier
-    dial = NoRedirect(
-        address(config),
+    opened: Callable[[str, dict[str, str]], AbstractAsyncContextManager[UpstreamLink]] = _open_link
+    if config.upstream_library == "picows" and HAS_PICOWS:
+        from realtime import upstream_picows
+
+        opened = upstream_picows.open_link
+    async with AsyncExitStack() as stack:
+        try:
+            link = await stack.enter_async_context(opened(address(config), headers))
+        except Exception as error:
+            raise translate(error) from None
+        yield link
+
+
+@asynccontextmanager
+async def _open_link(url: str, headers: dict[str, str]) -> AsyncIterator[WebsocketsLink]:
+    """On the `websockets` library."""
+    socket = await NoRedirect(
+        url,
         additional_headers=headers,
-        user_agent_header="voiceproject",
+        user_agent_header=None,
         compression=None,
         proxy=None,
         open_timeout=OPEN_TIMEOUT_S,
@@ -90,11 +142,7 @@ async def open_upstream(config: RelayConfig) -> AsyncIterator[UpstreamLink]:
         max_queue=MAX_QUEUED_MESSAGES,
     )
     try:
-        socket = await dial
-    except Exception as error:
-        raise translate(error) from None
-    try:
-        yield UpstreamLink(socket)
+        yield WebsocketsLink(socket)
     finally:
         await socket.close()
 

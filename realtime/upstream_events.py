@@ -7,13 +7,20 @@ the `openai` package. Nothing here decides anything.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-from realtime.audio import SAMPLE_RATE_HZ, encode_base64
+from realtime.audio import SAMPLE_RATE_HZ, decode_base64, encode_base64
 from realtime.conf import RelayConfig, Seed
 
 PCM_FORMAT = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
-APPEND_HEAD, APPEND_TAIL = '{"type":"input_audio_buffer.append","audio":"', '"}'
+APPEND_HEAD, APPEND_TAIL = b'{"type":"input_audio_buffer.append","audio":"', b'"}'
+# The head of a `response.output_audio.delta` as the provider writes it, up to its audio. What looks different in any
+# way is parsed as JSON instead.
+SPEECH_HEAD = re.compile(
+    rb'\{"type":"response\.output_audio\.delta","event_id":"[\w-]{0,64}","response_id":"([\w-]{1,64})",'
+    rb'"item_id":"([\w-]{1,64})","output_index":\d{1,9},"content_index":\d{1,9},"delta":"'
+)
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
@@ -24,9 +31,9 @@ class Malformed(ValueError):
 # ---- what we send ---------------------------------------------------------------------------------------
 
 
-def append_json(pcm: bytes) -> str:
+def append_json(pcm: bytes) -> bytes:
     """`input_audio_buffer.append` as text: base64 needs no escaping, so a template is enough."""
-    return f"{APPEND_HEAD}{encode_base64(pcm)}{APPEND_TAIL}"
+    return APPEND_HEAD + encode_base64(pcm) + APPEND_TAIL
 
 
 def session_update(config: RelayConfig, event_id: str) -> dict[str, Any]:
@@ -152,6 +159,23 @@ def parse(raw: str | bytes) -> dict[str, Any]:
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise Malformed("type")
     return event
+
+
+def speech_of(raw: bytes) -> tuple[str, str, bytes] | None:
+    """Response, item and PCM16 of a `response.output_audio.delta`, found without parsing its JSON.
+
+    None for every other event, and for one that is written in any other way: `parse` takes those. Both read the same.
+    """
+    head = SPEECH_HEAD.match(raw)
+    if head is None or not raw.endswith(b'"}'):
+        return None
+    try:
+        pcm = decode_base64(
+            raw[head.end() : -2]
+        )  # in which a quote is refused, and so is anything but base64
+    except ValueError:
+        return None
+    return head[1].decode(), head[2].decode(), pcm
 
 
 def text_of(event: dict[str, Any], name: str, limit: int = 200_000) -> str:

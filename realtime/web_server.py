@@ -18,6 +18,19 @@ ABORT_AFTER_S = 5.0  # for a peer to take what is buffered and to answer the clo
 FINALLY_S = 0.5  # for applications to leave their `finally` blocks once their connections are gone
 
 
+DIRECT = "voiceproject.direct"  # among the extensions of a scope: the socket's `Direct`, where the web server is ours
+
+
+class Direct(Protocol):
+    """A WebSocket past ASGI's queues: a task's turn for each frame of audio would cost more than all else about it."""
+
+    def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
+        """Call `deliver`, which never raises, for each message from now on. False when some still wait in the queue."""
+
+    def write(self, payload: str | bytes) -> bool:
+        """Send a message now. False when the page takes no more at the moment, or is gone."""
+
+
 class WebServer(Protocol):
     """A web server that runs inside this process. `run` comes first and alone is called outside the event loop."""
 
