@@ -93,7 +93,7 @@ def _reset(transport: asyncio.Transport | None) -> None:
     """
     if transport is None or (raw := transport.get_extra_info("socket")) is None or raw.fileno() < 0:
         return
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # uvloop says ValueError of a socket that is gone
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
     transport.abort()
 
