@@ -343,9 +343,10 @@ def renew_leases(session_ids: Iterable[UUID]) -> dict[UUID, str]:
             ends[row.pk] = "conversation_deleted"
     found = {row.pk for row in rows}
     ends.update({missing: "revoked" for missing in ids if missing not in found})
-    RealtimeSession.objects.active().filter(pk__in=[i for i in ids if i not in ends]).update(
-        lease_until=lease_end()
-    )
+    with transaction.atomic():
+        mine = RealtimeSession.objects.active().filter(pk__in=[i for i in ids if i not in ends])
+        locked = list(mine.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+        mine.filter(pk__in=locked).update(lease_until=lease_end())
     return ends
 
 
@@ -444,9 +445,12 @@ def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) ->
 
 def write_entries(entries: list[Entry]) -> list[str | None]:
     """Store a batch of the journal; returns the message id of each message record, None for the others."""
-    sessions = RealtimeSession.objects.only(
+    rows = RealtimeSession.objects.select_for_update(no_key=True).only(
         "engine", "model", "conversation", "started_at", "ended_at"
-    ).in_bulk(list({entry.session_id for entry in entries}))
+    )
+    # Locked in one order, as renewals do: each would wait for the other otherwise.
+    wanted = {entry.session_id for entry in entries}
+    sessions = {row.pk: row for row in rows.filter(pk__in=wanted).order_by("pk")}
     events: list[SessionEvent] = []
     ids = [
         _write_entry(entry, sessions[entry.session_id], events) if entry.session_id in sessions else None
