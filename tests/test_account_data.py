@@ -95,7 +95,8 @@ class TestExport:
             conversation = live_a_little(ada)
             UsedToken.objects.all().delete()
         ada = User.objects.get(pk=ada.pk)
-        with django_assert_max_num_queries(5):  # preferences, conversations, messages, sessions, usage
+        # Preferences, conversations, messages, sessions, usage, recordings.
+        with django_assert_max_num_queries(6):
             exported = export_person(ada)
         assert str(conversation.pk) in {row["id"] for row in exported["conversations"]}
 

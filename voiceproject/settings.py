@@ -249,10 +249,7 @@ STATIC_ROOT = Path(env_str("STATIC_ROOT") or DATA_DIR / "static")
 if not DEBUG:
     # `collectstatic` gives every file a name with its content's hash: browsers may keep it for ever, and a page never
     # loads a module of another version.
-    STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "voiceproject.static_files.HashedStaticFiles"},
-    }
+    STORAGES["staticfiles"] = {"BACKEND": "voiceproject.static_files.HashedStaticFiles"}
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
 

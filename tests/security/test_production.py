@@ -22,7 +22,7 @@ GOOD = {
 CLEAN = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
 # Run in a process of its own: settings are read once a process.
 ASK = """
-import django, json
+import django, json, os
 from django.conf import settings
 django.setup()
 from django.core.management import call_command
@@ -38,9 +38,15 @@ from django.contrib.auth.models import User
 User.objects.create_user("ada", password="ada-secret-1815")
 browser = Client()
 browser.post("/accounts/login/", {"username": "ada", "password": "ada-secret-1815"}, **secure)
+from django.core.files.base import ContentFile
+from realtime.recorder import storage
+path = storage().path(storage().save("ab/one.pcm", ContentFile(b"sound")))
+kept = {"path": path, "mode": os.stat(path).st_mode & 0o777}
+call_command("purge", verbosity=0)
 print(json.dumps({
     "login": dict(login.headers), "missing": dict(missing.headers), "api": dict(api.headers),
     "plain": [plain.status_code, plain["Location"]],
+    "recordings": kept,
     "cookies": {n: {k: v for k, v in m.items()} for n, m in {**login.cookies, **browser.cookies}.items()},
     "body": login.content.decode(),
 }))
@@ -150,3 +156,9 @@ def test_pages_load_nothing_from_another_host_and_hold_no_inline_script(answers:
     assert re.findall(r"""(?:src|href|action)=["'](?:https?:)?//[^"']*""", answers["body"]) == []
     assert re.findall(r"<script(?![^>]*\b(?:src=|type=\"application/json\"))", answers["body"]) == []
     assert re.findall(r"""\son\w+=|\sstyle=|javascript:""", answers["body"]) == []
+
+
+def test_kept_audio_has_its_place_there_too_readable_by_the_site_alone(answers: dict[str, Any]) -> None:
+    kept = answers["recordings"]
+    assert Path(kept["path"]).parts[-3:] == ("recordings", "ab", "one.pcm")
+    assert kept["mode"] == 0o600
