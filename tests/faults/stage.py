@@ -65,10 +65,14 @@ class Stage:
 
 
 async def ask(page: Page) -> tuple[dict[str, Any], bytes]:
-    """Speak a question and hear the whole answer: its last transcript and its speech."""
+    """Speak a question and hear the whole answer: its last transcript and its speech.
+
+    A short answer may be heard before the question's transcript is there, so neither waits for the other.
+    """
+    before = len(page.received)
     await page.speak(QUESTION)
-    await page.until("transcript.done", role="user", status="completed")
-    ended = await page.until("audio.end")
+    ended = await page.once("audio.end", before)
+    await page.once("transcript.done", before, role="user", status="completed")
     item_id = ended["item_id"]
     done = [m for m in page.of("transcript.done") if m["item_id"] == item_id]
     if not done or done[-1]["status"] == "pending":

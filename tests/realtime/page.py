@@ -132,6 +132,13 @@ class Page:
             if all(message.get(name) == value for name, value in fields.items()):
                 return message
 
+    async def once(self, kind: str, since: int, **fields: Any) -> dict[str, Any]:
+        """The first such message after the first `since` that came, whether it was read already or is to come."""
+        for message in self.of(kind, since):
+            if all(message.get(name) == value for name, value in fields.items()):
+                return message
+        return await self.until(kind, **fields)
+
     async def until_closed(self) -> int | None:
         """Read on until the relay closes; returns its code."""
         try:
@@ -140,6 +147,6 @@ class Page:
         except ConnectionClosed:
             return self.close_code
 
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        """All messages of a type so far."""
-        return [message for message in self.received if message["type"] == kind]
+    def of(self, kind: str, since: int = 0) -> list[dict[str, Any]]:
+        """All messages of a type so far, without the first `since` of all."""
+        return [message for message in self.received[since:] if message["type"] == kind]
