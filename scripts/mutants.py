@@ -139,6 +139,20 @@ MONEY = [
 ]
 DOORS = [
     Mutant(
+        "an account is deleted with its password only",
+        "voiceproject/forms.py",
+        "if not self.user.check_password(password):",
+        "if False:",
+        "tests/test_accounts.py -k deleting_the_account",
+    ),
+    Mutant(
+        "JSON nested without end is bad JSON",
+        "voiceproject/json_parser.py",
+        "except RecursionError:",
+        "except ZeroDivisionError:",
+        "tests/security/test_odd_json.py -k nested",
+    ),
+    Mutant(
         "an address has so many sockets and no more",
         "realtime/doorkeeper.py",
         "if visitor.sockets >= self.max_sockets:",

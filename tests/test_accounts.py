@@ -245,14 +245,21 @@ class TestAccountPage:
         assert ada.email == "ada@example.com"
 
     def test_preferences(self, mine: Client) -> None:
-        wanted = {"voice": "cedar", "turn_preset": "patient", "language": "de", "theme": "dark"}
+        wanted = {
+            "voice": "cedar",
+            "turn_preset": "patient",
+            "language": "de",
+            "theme": "dark",
+            "keep": "nothing",
+        }
         assert mine.post(self.url, {"action": "preferences", **wanted}).status_code == 302
         stored = Preferences.objects.get()
         assert {name: getattr(stored, name) for name in wanted} == wanted
         assert stored.captions is False
 
     def test_wrong_preferences_are_refused(self, mine: Client) -> None:
-        answer = mine.post(self.url, {"action": "preferences", "turn_preset": "loud", "theme": "dark"})
+        wrong = {"turn_preset": "loud", "theme": "dark", "keep": "transcript"}
+        answer = mine.post(self.url, {"action": "preferences", **wrong})
         assert answer.status_code == 400
         assert list(answer.context["preferences_form"].errors) == ["turn_preset"]
         assert not Preferences.objects.exists()
@@ -262,19 +269,34 @@ class TestAccountPage:
         answer = mine.get(self.url, headers={"Accept-Language": "en"})
         assert '<html lang="de"' in answer.content.decode()
 
-    def test_deleting_the_account_takes_the_typed_name(self, mine: Client, ada: User, bob: User) -> None:
+    def test_deleting_the_account_takes_the_typed_name_and_the_password(
+        self, mine: Client, ada: User, bob: User
+    ) -> None:
         Conversation.objects.create(owner=ada)
         login = mine.session.session_key
-        for typed in ("", "Ada", "bob"):
-            assert mine.post(self.url, {"action": "delete", "confirmation": typed}).status_code == 400
+        meant = {"action": "delete", "confirmation": "ada", "password": "ada-secret-1815"}
+        wrong = [{"confirmation": typed} for typed in ("", "Ada", "bob")]
+        wrong += [{"password": typed} for typed in ("", "ada", "bob-secret-1912", " ada-secret-1815")]
+        for fields in wrong:
+            answer = mine.post(self.url, meant | fields)
+            assert answer.status_code == 400
+            assert set(answer.context["delete_form"].errors) == set(fields)
+            assert "ada-secret-1815" not in answer.content.decode()
         assert User.objects.filter(pk=ada.pk).exists()
-        assert (
-            mine.post(self.url, {"action": "delete", "confirmation": "ada"})["Location"] == "/accounts/login/"
-        )
+        assert mine.post(self.url, meant)["Location"] == "/accounts/login/"
         assert list(User.objects.all()) == [bob]
         assert not Conversation.objects.exists()
         assert mine.get("/chat/").status_code == 302
         assert not Session.objects.filter(session_key=login).exists()
+
+    def test_who_has_no_password_is_not_asked_for_it(
+        self, ada: User, page_of: Callable[[User], Client]
+    ) -> None:
+        ada.set_unusable_password()
+        ada.save()
+        answer = page_of(ada).post(self.url, {"action": "delete", "confirmation": "ada"})
+        assert answer["Location"] == "/accounts/login/"
+        assert not User.objects.exists()
 
     @pytest.mark.parametrize("action", ["", "everything"])
     def test_an_unknown_action_does_nothing(self, mine: Client, action: str) -> None:

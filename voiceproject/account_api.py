@@ -32,8 +32,7 @@ class ObtainToken(TokenObtainPairView):
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Wrong passwords count as they do on the login page."""
         username = request.data.get("username") if isinstance(request.data, dict) else None
-        if isinstance(username, str) and (len(username) > LONGEST_NAME or "\0" in username):
-            # No account has such a name, and PostgreSQL could not even note the attempt.
+        if isinstance(username, str) and not may_be_a_name(username):
             raise AuthenticationFailed(str(TokenObtainSerializer.default_error_messages["no_active_account"]))
         if isinstance(username, str) and locked_out(request._request, username):
             wait_s = int(settings.AXES_COOLOFF_TIME.total_seconds())
@@ -43,6 +42,13 @@ class ObtainToken(TokenObtainPairView):
                 headers={"Retry-After": str(wait_s)},
             )
         return super().post(request, *args, **kwargs)
+
+
+def may_be_a_name(username: str) -> bool:
+    """Whether an account can have this name. Attempts for others could not even be noted in the database."""
+    if len(username) > LONGEST_NAME or "\0" in username:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in username)  # half a letter; JSON can hold it
 
 
 class RefreshSerializer(TokenRefreshSerializer):

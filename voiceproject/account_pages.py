@@ -54,7 +54,7 @@ class SignUp(RedirectURLMixin, FormView):
         return super().form_valid(form)
 
 
-@method_decorator(private_page, name="dispatch")
+@method_decorator([sensitive_post_parameters("password"), private_page], name="dispatch")
 class Account(View):
     """E-mail, preferences and deletion on one page.
 

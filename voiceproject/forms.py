@@ -70,15 +70,34 @@ class PreferencesForm(forms.ModelForm):
 
 
 class DeleteAccountForm(forms.Form):
-    """Typing one's user name says that the deletion is meant."""
+    """Typing one's user name says that the deletion is meant, the password that it is not somebody at an open screen.
+
+    Accounts that have no password to type, as they log in elsewhere, are not asked for one.
+    """
 
     confirmation = forms.CharField(
         label=_("Type your user name to confirm"), widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        if not user.has_usable_password():
+            del self.fields["password"]
+
+    def clean_password(self) -> str:
+        """The password of now."""
+        password: str = self.cleaned_data["password"]
+        if not self.user.check_password(password):
+            raise forms.ValidationError(
+                _("This is not your password. Nothing was deleted."), code="wrong_password"
+            )
+        return password
 
     def clean_confirmation(self) -> str:
         """The user name, exactly."""

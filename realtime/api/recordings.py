@@ -28,7 +28,7 @@ from realtime.models import Recording
 from realtime.recording_file import BOTH, LANES, WAV_HEADER_BYTES, KeptAudio, wav_header
 
 PIECE_SAMPLES = 131_072  # read and sent at once
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+RANGE = re.compile(r"bytes=(\d{0,20})-(\d{0,20})")  # Python refuses numbers of thousands of digits
 Read = Callable[[KeptAudio, int, int], bytes]
 
 

@@ -57,7 +57,12 @@ def test_the_export_of_an_account_and_the_deletion_of_a_conversation_are_noted(a
 def test_a_deleted_account_stays_noted_by_its_number_alone(ada: User) -> None:
     hers, number = logged_in(ada), ada.pk
     hers.get("/api/export/")
-    assert hers.post("/account/", {"action": "delete", "confirmation": "ada"}).status_code == 302
+    assert (
+        hers.post(
+            "/account/", {"action": "delete", "confirmation": "ada", "password": "ada-secret-1815"}
+        ).status_code
+        == 302
+    )
     assert not User.objects.filter(pk=number).exists()
     assert noted() == [("export_account", None), ("delete_account", None)]
     assert list(AuditEntry.objects.values_list("address", flat=True)) == ["", ""]

@@ -66,7 +66,7 @@ def deactivate(browser: Client, user: User) -> None:
 
 
 def delete_account(browser: Client, user: User) -> None:
-    fields = {"action": "delete", "confirmation": user.get_username()}
+    fields = {"action": "delete", "confirmation": user.get_username(), "password": PASSWORD}
     assert browser.post("/account/", fields).status_code == 302
 
 
