@@ -108,9 +108,9 @@ screenshots: install-dev
 compile := .venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --quiet $(LOCK_OPTIONS)
 lock: install-dev
-	$(compile) --extra dev --extra scale --extra fast -o requirements/dev.lock
+	$(compile) --extra dev --extra scale --extra fast --extra otel -o requirements/dev.lock
 	$(compile) -c requirements/dev.lock -o requirements/run.lock
-	$(compile) --extra scale --extra fast -c requirements/dev.lock -o requirements/scale.lock
+	$(compile) --extra scale --extra fast --extra otel -c requirements/dev.lock -o requirements/scale.lock
 
 clean:
 	rm -rf .venv test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

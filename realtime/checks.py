@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -86,3 +87,21 @@ def check_origins(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         )
         for origin in wrong
     ]
+
+
+@register()
+def check_traces(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Traces that are asked for need packages that a plain installation does not have."""
+    if not settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+        return []
+    try:
+        metadata.version("opentelemetry-exporter-otlp-proto-http")
+    except metadata.PackageNotFoundError:
+        return [
+            Warning(
+                "OTEL_EXPORTER_OTLP_ENDPOINT is set, but the packages for traces are not installed: none are sent. "
+                "`scripts/venv.sh scale` installs them.",
+                id="realtime.W008",
+            )
+        ]
+    return []

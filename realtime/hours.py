@@ -26,6 +26,7 @@ GRACE = timedelta(minutes=10)  # the journal and its retries are done by then
 LATENCY_STEP_MS = 10
 # What counts as an error of the upstream. `services.py` counts the same onto the sessions' rows.
 ERROR_EVENTS = frozenset({"upstream.error", "upstream.lost"})
+IS_ERROR = Q(name__in=ERROR_EVENTS) | Q(name="response.done", data__status="failed")  # of session events
 
 
 @dataclass(slots=True)
@@ -133,7 +134,7 @@ def _errors(start: datetime, end: datetime) -> dict[str, int]:
     # Events are found by their session: by name alone, all events would have to be looked at.
     errored = RealtimeSession.objects.filter(started_at__gte=start, started_at__lt=end, errors__gt=0)
     rows = SessionEvent.objects.filter(
-        Q(name__in=ERROR_EVENTS) | Q(name="response.done", data__status="failed"),
+        IS_ERROR,
         session__in=list(errored.values_list("pk", flat=True)),
     )
     codes = Counter(str(data.get("code") or name) for name, data in rows.values_list("name", "data"))

@@ -75,4 +75,9 @@ def session_ended(
 
 def upstream_error(code: str) -> None:
     """An error of the upstream was stored."""
-    upstream_errors_total.labels(code if code in KNOWN_CODES else "other").inc()
+    upstream_errors_total.labels(known_code(code)).inc()
+
+
+def known_code(code: str) -> str:
+    """The code itself when it is one of those that we know, else `other`."""
+    return code if code in KNOWN_CODES else "other"

@@ -21,7 +21,19 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, ConversationQuerySet, Message, Preferences
-from realtime import access, budgets, holds, hours, ledger, metrics, ownership, recordings, tokens, tools
+from realtime import (
+    access,
+    budgets,
+    holds,
+    hours,
+    ledger,
+    metrics,
+    ownership,
+    recordings,
+    tokens,
+    tools,
+    traces,
+)
 from realtime.conf import RelayConfig, Seed, relay_config
 from realtime.effects import (
     RecordAudio,
@@ -438,6 +450,8 @@ def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) ->
         dropped_ms=row.dropped_ms,
     )
     transaction.on_commit(count)
+    if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+        transaction.on_commit(partial(traces.session_ended, session_id))
 
 
 # ---- what the journal keeps -----------------------------------------------------------------------------

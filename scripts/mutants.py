@@ -336,6 +336,27 @@ MUTANTS = [
         "tests/realtime/test_latency.py",
     ),
     Mutant(
+        "nothing of OpenTelemetry is imported without an address",
+        "realtime/services.py",
+        "if settings.OTEL_EXPORTER_OTLP_ENDPOINT:",
+        "if True:",
+        "tests/operations/test_traces.py -k imports_nothing",
+    ),
+    Mutant(
+        "an error code in a trace is one of those that are known",
+        "realtime/metrics.py",
+        'return code if code in KNOWN_CODES else "other"',
+        "return code",
+        "tests/operations/test_traces.py -k no_content",
+    ),
+    Mutant(
+        "a session's end is stored whatever becomes of its trace",
+        "realtime/traces.py",
+        "except Exception as error:",
+        "except KeyError as error:",
+        "tests/operations/test_traces.py -k exporter_that_fails",
+    ),
+    Mutant(
         "a token is bound to its origin",
         "realtime/services.py",
         "if token.origin != origin:",

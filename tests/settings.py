@@ -14,7 +14,7 @@ os.environ.update(
     DEBUG="true", DATA_DIR=_folder, OPENAI_API_KEY="", HTTPS_ONLY="false", PYTHON_DOTENV_DISABLED="1"
 )
 for _name in list(os.environ):
-    if _name.startswith("REALTIME_") or _name in {
+    if _name.startswith(("REALTIME_", "OTEL_")) or _name in {
         "ALLOWED_HOSTS",
         "ALLOWED_ORIGINS",
         "JWT_SIGNING_KEY",

@@ -43,6 +43,7 @@ SHELL = {
     "switchboard",
     "tokens",
     "tools",
+    "traces",
     "upstream",
     "upstream_picows",
     "watchdog",
@@ -68,6 +69,7 @@ STORING = {
     "revocation",
     "services",
     "tokens",
+    "traces",
 }
 
 NOT_PURE = {

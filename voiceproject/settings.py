@@ -285,6 +285,10 @@ if env_bool("BEHIND_PROXY", False):
 
 # ---- for those who run it --------------------------------------------------------------------------------------
 METRICS_TOKEN = env_secret("METRICS_TOKEN")
+OTEL_EXPORTER_OTLP_ENDPOINT = env_str(
+    "OTEL_EXPORTER_OTLP_ENDPOINT"
+)  # the exporter reads it from the environment too
+OTEL_SERVICE_NAME = env_str("OTEL_SERVICE_NAME") or "voiceproject"
 
 # ---- the relay -------------------------------------------------------------------------------------------------
 OPENAI_API_KEY = env_secret("OPENAI_API_KEY")
