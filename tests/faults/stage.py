@@ -69,9 +69,11 @@ async def ask(page: Page) -> tuple[dict[str, Any], bytes]:
 
     A short answer may be heard before the question's transcript is there, so neither waits for the other.
     """
-    before = len(page.received)
+    before, known = len(page.received), set(page.audio)
     await page.speak(QUESTION)
     ended = await page.once("audio.end", before)
+    while ended["item_id"] in known:  # of an earlier answer, told again after a cut
+        ended = await page.until("audio.end")
     await page.once("transcript.done", before, role="user", status="completed")
     item_id = ended["item_id"]
     done = [m for m in page.of("transcript.done") if m["item_id"] == item_id]
