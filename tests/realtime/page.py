@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -105,12 +106,13 @@ class Page:
             assert self._item is not None, "audio before audio.begin"
             self.audio[self._item] += raw
             if self.plays:
-                await self.say(
-                    "playout.position",
-                    item_id=self._item,
-                    samples=len(self.audio[self._item]) // 2,
-                    buffered_ms=0,
-                )
+                with contextlib.suppress(ConnectionClosed):  # what came before the end is still to be read
+                    await self.say(
+                        "playout.position",
+                        item_id=self._item,
+                        samples=len(self.audio[self._item]) // 2,
+                        buffered_ms=0,
+                    )
             return raw
         message = json.loads(raw)
         self.received.append(message)
