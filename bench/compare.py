@@ -115,10 +115,12 @@ def idle_kib(relay: Relay, pid: int, count: int) -> int:
     assert process.stdout
     if process.stdout.readline().strip() != "READY":
         raise RuntimeError(f"{relay.name} does not hold {count} sessions")
+    # The sessions come to rest: what is measured is what they hold when nothing moves.
     time.sleep(1)
     size = resident_kib(pid)
     process.stdin.close()
     process.wait()
+    # And what they held is given back before the next count.
     time.sleep(1)
     return size
 
@@ -163,6 +165,7 @@ def traced(relay: Relay, pid: int, sessions: int, length: int) -> tuple[dict[str
     ) as trace:
         assert trace.stderr
         trace.stderr.readline()  # it is attached
+        # strace says that it begins to attach, not when it has attached to every thread.
         time.sleep(0.5)
         answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         trace.terminate()

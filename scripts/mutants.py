@@ -6,7 +6,7 @@
     python scripts/mutants.py --list
 
 The tree itself is never changed. Ends with 1 when a mutant survives, or when its text is no longer in the code:
-a list that is out of date proves nothing.
+a list that is out of date proves nothing. The file is long because the list is.
 """
 
 from __future__ import annotations

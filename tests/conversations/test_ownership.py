@@ -63,6 +63,7 @@ def test_the_owner_does_find_it(
     bob: User, bobs_talk: Conversation, api_of: Callable[[User], APIClient], route: str
 ) -> None:
     if route.endswith("/messages/{message_id}/audio/"):
+        # There is nothing to find without a recording; the other test has one.
         pytest.skip("needs kept audio: see test_ownership_of_everything")
     program = api_of(bob)
     program.force_login(bob)

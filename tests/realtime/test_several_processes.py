@@ -143,6 +143,7 @@ def test_of_many_tokens_that_are_spent_at_once_no_more_open_than_a_person_may_ha
 @pytest.mark.django_db(transaction=True)
 def test_of_several_reapers_one_works_and_the_others_do_not_wait(ada: Any) -> None:
     if not connection.features.has_select_for_update_skip_locked:
+        # Without row locks there is no second reaper to step aside; PostgreSQL runs this.
         pytest.skip("on SQLite the transaction itself lets one in at a time")
     opening = open_elsewhere(ada)
     RealtimeSession.objects.update(lease_until=timezone.now() - timedelta(seconds=1))

@@ -27,6 +27,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     path = scope["path"]
     if scope["type"] == "http" and path == "/hang":
         seconds = parse_qs(scope["query_string"].decode()).get("seconds", ["60"])[0]
+        # A loop that hangs is what this door is for.
         time.sleep(float(seconds))  # noqa: ASYNC251
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
