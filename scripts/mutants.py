@@ -442,6 +442,13 @@ MUTANTS = [
         f"{FAULTS}test_refusals.py -k redirect",
     ),
     Mutant(
+        "speech that waits for an upstream has a bound",
+        "realtime/intake.py",
+        "        while self._held_bytes > self.held_ms * BYTES_PER_MS:",
+        "        while False:",
+        f"{FAULTS}test_memory.py -k has_a_bound",
+    ),
+    Mutant(
         "the breaker opens",
         "realtime/breaker.py",
         "        self.error = error\n",

@@ -15,7 +15,7 @@ ROWS = re.findall(
     re.MULTILINE,
 )
 NO_SERVER = {"F32"}  # shown by the settings alone
-SHOWN_HERE = {f"F{number}" for number in (*range(1, 23), 27, 30, *range(31, 38), 41)}
+SHOWN_HERE = {f"F{number}" for number in (*range(1, 23), 26, 27, 30, *range(31, 39), 41)}
 
 
 def names_in(folder: Path) -> set[str]:
