@@ -28,7 +28,7 @@ with tempfile.TemporaryDirectory() as folder:
     from django.core.management import call_command
     from django.db import connection
 
-    from realtime import services
+    from realtime import admission, leases, services
 
     call_command("migrate", verbosity=0)
     people = User.objects.bulk_create(
@@ -44,11 +44,11 @@ with tempfile.TemporaryDirectory() as folder:
             work(person)  # type: ignore[operator]
         costs[name] = (time.process_time() - cpu_s, time.perf_counter() - wall_s)
 
-    timed("mint", lambda person: tokens.append(services.mint(user=person, origin="").token))
-    timed("redeem", lambda person: services.redeem(token_text=tokens.pop(), origin="", worker="bench"))
+    timed("mint", lambda person: tokens.append(admission.mint(user=person, origin="").token))
+    timed("redeem", lambda person: admission.redeem(token_text=tokens.pop(), origin="", worker="bench"))
     ids = [row.pk for row in services.RealtimeSession.objects.active()]
     cpu_s, wall_s = time.process_time(), time.perf_counter()
-    services.renew_leases(ids)
+    leases.renew_leases(ids)
     costs["one renewal of all leases, per session"] = (
         time.process_time() - cpu_s,
         time.perf_counter() - wall_s,

@@ -32,7 +32,7 @@ def tokens(count: int, file: Path) -> None:
     from django.db import transaction
 
     from conversations.services import create_conversation
-    from realtime.services import mint
+    from realtime.admission import mint
 
     user = User.objects.get(username="bench")
     with file.open("w") as lines, transaction.atomic():

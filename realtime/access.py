@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,11 @@ from realtime.models import RealtimeSession, RealtimeSessionQuerySet
 def login_mark(login_key: str) -> str:
     """What a token may say of the login that minted it: enough to know it again, no help in taking it over."""
     return salted_hmac("realtime.login", login_key).hexdigest()[:32] if login_key else ""
+
+
+def auth_fingerprint(user: Any) -> str:
+    """Changes with the person's password: sessions and tokens made before a change are over."""
+    return hashlib.sha256(user.get_session_auth_hash().encode()).hexdigest()[:32]
 
 
 def live_logins(keys: Iterable[str]) -> set[str]:

@@ -20,7 +20,8 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from realtime import budgets, holds, hours, neighbours, services
+from realtime import budgets, holds, hours, leases, neighbours, services
+from realtime.admission import Opening
 from realtime.allowance import Verdict
 from realtime.breaker import Breaker
 from realtime.clock import SteadyClock
@@ -30,7 +31,6 @@ from realtime.exceptions import Refused
 from realtime.journal import Journal
 from realtime.recorder import RecordingThread
 from realtime.relay import BrowserLink, Dial, Relay
-from realtime.services import Opening
 from realtime.session import Session
 from realtime.upstream import open_upstream
 
@@ -145,7 +145,7 @@ class Switchboard:
         """Renew the leases of the sessions that live here, and end those whose rights are gone."""
         if not self.relays:
             return
-        ends = await database_sync_to_async(services.renew_leases)(list(self.relays))
+        ends = await database_sync_to_async(leases.renew_leases)(list(self.relays))
         for session_id, reason in ends.items():
             if relay := self.relays.get(session_id):
                 relay.end(reason)
@@ -153,7 +153,7 @@ class Switchboard:
         for session_id, percent in used.items():
             if relay := self.relays.get(session_id):
                 relay.budget(percent)
-        levels = await database_sync_to_async(services.stored_choices)(list(self.relays))
+        levels = await database_sync_to_async(leases.stored_choices)(list(self.relays))
         for session_id, level in levels.items():
             if relay := self.relays.get(session_id):
                 relay.keep(level)
@@ -189,12 +189,12 @@ class Switchboard:
         )  # one moment for the look and for the deed: a clock that is put between them changes nothing
         if not self._clock.look(now.timestamp(), time.monotonic(), settings.REALTIME_LEASE_SEC):
             return  # leases were written by another time than it is now; each process renews its own first
-        if lost := await database_sync_to_async(services.reap_lost_sessions)(now):
+        if lost := await database_sync_to_async(leases.reap_lost_sessions)(now):
             logger.warning("%d sessions were lost with their process and are ended", lost)
 
     async def _forget(self) -> None:
         """Spent tokens need to be remembered only as long as somebody could try them again. And sum up past hours."""
-        await database_sync_to_async(services.forget_used_tokens)()
+        await database_sync_to_async(leases.forget_used_tokens)()
         await database_sync_to_async(hours.settle)()
 
     def _storage_stuck(self) -> None:

@@ -103,7 +103,7 @@ MONEY = [
     ),
     Mutant(
         "a hoarded token reserves when it is spent",
-        "realtime/services.py",
+        "realtime/admission.py",
         "holds.open_with(session, config))",
         "True)",
         f"{HOLDS} -k leaves_neither",
@@ -124,7 +124,7 @@ MONEY = [
     ),
     Mutant(
         "a crash's holds are given back",
-        "realtime/services.py",
+        "realtime/leases.py",
         "    holds.release_lost(now)\n",
         "",
         f"{HOLDS} -k crash",
@@ -196,7 +196,7 @@ DOORS = [
     ),
     Mutant(
         "without space no session begins",
-        "realtime/services.py",
+        "realtime/admission.py",
         "        _check_space()\n",
         "",
         "tests/realtime/test_mint.py -k without_space",
@@ -358,7 +358,7 @@ MUTANTS = [
     ),
     Mutant(
         "a token is bound to its origin",
-        "realtime/services.py",
+        "realtime/admission.py",
         "if token.origin != origin:",
         "if False:",
         "tests/realtime/test_tokens.py tests/realtime/test_mint.py",
@@ -386,14 +386,14 @@ MUTANTS = [
     ),
     Mutant(
         "sessions are counted again under a lock",
-        "realtime/services.py",
+        "realtime/admission.py",
         "            _check_limits(user, conversation, token.modality)\n",
         "",
         "tests/realtime/test_several_processes.py -k many_tokens",
     ),
     Mutant(
         "a new tab ends the session of another process",
-        "realtime/services.py",
+        "realtime/admission.py",
         'close_session(session_id=other, reason="superseded", counters={})',
         "pass",
         "tests/realtime/test_several_processes.py -k new_tab",
@@ -414,7 +414,7 @@ MUTANTS = [
     ),
     Mutant(
         "the address is that of the token's session",
-        "realtime/services.py",
+        "realtime/admission.py",
         "if session_id is not None and session_id != token.session_uuid:",
         "if False:",
         "tests/realtime/test_several_processes.py -k address_of_another",
@@ -597,8 +597,8 @@ MUTANTS = [
     ),
     Mutant(
         "the rights of a live session are looked at",
-        "realtime/services.py",
-        "elif not row.user.is_active or auth_fingerprint(row.user) != row.auth_hash:",
+        "realtime/leases.py",
+        "elif not row.user.is_active or access.auth_fingerprint(row.user) != row.auth_hash:",
         "elif False:",
         f"{FAULTS}test_rights.py -k 'mid_sentence and deactivate'",
     ),
@@ -612,8 +612,8 @@ MUTANTS = [
     Mutant(
         "leases are renewed before any is taken for lost",
         "realtime/switchboard.py",
-        "        await self._renew()  # a clock that was put forward",
-        "        # a clock that was put forward",
+        "        await self._renew()\n        now = (\n",
+        "        now = (\n",
         f"{FAULTS}test_surroundings.py -k 'clock_that_jumps and 600'",
     ),
     Mutant(

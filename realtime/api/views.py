@@ -15,7 +15,7 @@ from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from realtime import metrics, services
+from realtime import admission, metrics
 from realtime.api.serializers import MintRequest
 from realtime.conf import RelayConfig
 from realtime.consumers import PROTOCOL
@@ -44,7 +44,7 @@ class RealtimeSessionView(APIView):
                 status=400,
             )
         try:
-            minted = services.mint(
+            minted = admission.mint(
                 user=request.user,
                 origin=self._origin(request),
                 login_key=self._login_key(request),

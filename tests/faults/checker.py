@@ -20,7 +20,7 @@ from django.db import connection
 from django.db.models import Count
 
 from conversations.models import Message
-from realtime import services
+from realtime import leases
 from realtime.local.server import LocalServer
 from realtime.models import RealtimeSession, SessionEvent, Turn, UsageRecord, UsedToken
 from realtime.switchboard import Switchboard
@@ -107,7 +107,7 @@ class Checker:
         assert not [key for key, count in Counter(typed).items() if count > 1], (
             "I2: a typed message is stored twice"
         )
-        services.reap_lost_sessions()
+        leases.reap_lost_sessions()
         active = set(RealtimeSession.objects.active().values_list("pk", flat=True))
         assert active <= set(self.switchboard.relays), "I3: a session is active that nobody serves"
         assert not RealtimeSession.objects.filter(ended_at__isnull=False, end_reason="").exists(), (

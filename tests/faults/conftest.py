@@ -14,7 +14,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
-from realtime import conf, journal, services, upstream
+from realtime import admission, conf, journal, upstream
 from realtime.conf import RelayConfig
 from realtime.local.server import LocalConfig, LocalServer
 from realtime.switchboard import get_switchboard
@@ -76,7 +76,7 @@ def stage(
         def scaled(*args: Any, **fields: Any) -> RelayConfig:
             return replace(conf.relay_config(*args, **fields), **numbers)
 
-        monkeypatch.setattr(services, "relay_config", scaled)
+        monkeypatch.setattr(admission, "relay_config", scaled)
         async with contextlib.AsyncExitStack() as stack:
             calm = await stack.enter_async_context(
                 LocalServer(LocalConfig(mode="scripted", script=[{"says": "I heard nothing of it."}], port=0))

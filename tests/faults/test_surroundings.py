@@ -15,7 +15,7 @@ import pytest
 from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 
-from realtime import services
+from realtime import admission, leases
 from realtime.models import RealtimeSession
 from tests.faults.conftest import StageMaker
 from tests.faults.servers import taking_turns
@@ -23,7 +23,7 @@ from tests.faults.stage import ask
 from tests.realtime.page import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-real_now, real_time = timezone.now, services.time.time
+real_now, real_time = timezone.now, admission.time.time
 
 
 class DeadLayer:
@@ -64,7 +64,7 @@ def test_the_layer_of_the_settings_waits_on_redis_without_a_limit_of_the_socket(
 
 def set_clock_of_tokens(monkeypatch: pytest.MonkeyPatch, by_s: float) -> None:
     """What mints and checks tokens sees a clock that is off by so much."""
-    monkeypatch.setattr(services, "time", SimpleNamespace(time=lambda: real_time() + by_s))
+    monkeypatch.setattr(admission, "time", SimpleNamespace(time=lambda: real_time() + by_s))
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, by_s: float) -> None:
@@ -93,7 +93,7 @@ async def test_a_clock_that_jumps_ends_no_session(
         page = await s.talking(ada)
         await ask(page)
         elsewhere = await RealtimeSession.objects.acreate(  # lives in another process, which has yet to renew
-            id=uuid4(), user=ada, modality="voice", lease_until=services.lease_end()
+            id=uuid4(), user=ada, modality="voice", lease_until=leases.lease_end()
         )
         with monkeypatch.context() as clock:
             set_clock(clock, by_s)

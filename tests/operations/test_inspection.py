@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from realtime import services
+from realtime import leases, services
 from realtime.conf import RelayConfig
 from realtime.effects import RecordEvent, RecordTurn
 from realtime.journal import Entry
@@ -191,7 +191,7 @@ class TestEnding:
     ) -> None:
         session = a_session(ada, lease_until=timezone.now() + timedelta(minutes=1))
         assert "within ten seconds" in self.end(operators, session).content.decode()
-        assert services.renew_leases([session.pk]) == {session.pk: "operator"}
+        assert leases.renew_leases([session.pk]) == {session.pk: "operator"}
 
     def test_an_ended_session_keeps_its_reason(self, operators: Client, ada: User) -> None:
         session = a_session(ada, ended_at=timezone.now(), end_reason="idle")

@@ -15,7 +15,7 @@ from django.db import OperationalError, connection
 from django.test import AsyncClient, Client
 from prometheus_client import REGISTRY
 
-from realtime import services
+from realtime import leases, services
 from realtime.effects import RecordEnd, RecordEvent, RecordTurn, RecordUsage
 from realtime.exceptions import UpstreamRefused
 from realtime.journal import Entry
@@ -92,7 +92,7 @@ class TestCounting:
         assert REGISTRY.get_sample_value("voice_upstream_errors_total", {"code": "code-1"}) is None
 
     def test_the_page_tells_live_sessions_and_the_latest_probe(self, session: RealtimeSession) -> None:
-        RealtimeSession.objects.update(lease_until=services.lease_end())
+        RealtimeSession.objects.update(lease_until=leases.lease_end())
         ProbeRun.objects.create(
             ok=False, fault="auth_401", url="u", model="m", total_ms=3, stages=[{"name": "tcp", "ms": 250.0}]
         )

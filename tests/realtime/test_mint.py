@@ -17,7 +17,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from conversations.models import Conversation
 from conversations.services import create_conversation
-from realtime import services
+from realtime import admission, leases, services
 from realtime.models import RealtimeSession
 
 ADDRESS = "/api/voice/realtime-session"
@@ -125,7 +125,7 @@ def live(user: Any, **fields: Any) -> RealtimeSession:
         user=user,
         model="m",
         engine="local",
-        lease_until=services.lease_end(),
+        lease_until=leases.lease_end(),
         **values,
     )
 
@@ -212,7 +212,7 @@ def test_a_site_without_space_begins_no_session_and_lets_those_go_on_that_are(
     her: APIClient, settings: Any
 ) -> None:
     minted = her.post(ADDRESS, {}, format="json").json()
-    services.redeem(token_text=minted["token"], origin="", worker="w")
+    admission.redeem(token_text=minted["token"], origin="", worker="w")
     settings.REALTIME_MIN_FREE_MB = 10**9
     refused = her.post(ADDRESS, {}, format="json")
     assert (refused.status_code, refused.json()["code"]) == (503, "busy.disk")

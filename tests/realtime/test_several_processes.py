@@ -17,7 +17,7 @@ from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 
 from conversations import services as conversations
-from realtime import access, neighbours, ownership, services
+from realtime import access, admission, leases, neighbours, ownership
 from realtime.exceptions import Refused
 from realtime.models import RealtimeSession, SiteLock
 from tests.realtime.page import Page, eventually
@@ -26,10 +26,10 @@ ELSEWHERE = "elsewhere:7:0"
 LONG = [{"hears": "Tell me a story.", "says": "Once upon a time there was a relay.", "audio_ms": 600}]
 
 
-def open_elsewhere(user: Any, conversation_id: UUID | None = None) -> services.Opening:
+def open_elsewhere(user: Any, conversation_id: UUID | None = None) -> admission.Opening:
     """A session that another process has."""
-    minted = services.mint(user=user, origin="", conversation_id=conversation_id)
-    return services.redeem(token_text=minted.token, origin="", worker=ELSEWHERE)
+    minted = admission.mint(user=user, origin="", conversation_id=conversation_id)
+    return admission.redeem(token_text=minted.token, origin="", worker=ELSEWHERE)
 
 
 def new_conversation(user: Any) -> UUID:
@@ -47,7 +47,7 @@ async def test_a_new_tab_ends_the_session_that_another_process_has(make_site: An
         row = await RealtimeSession.objects.aget(pk=opening.session_id)
         assert row.end_reason == "superseded"
         # That process sees it when it renews its leases.
-        ends = await sync_to_async(services.renew_leases)([opening.session_id])
+        ends = await sync_to_async(leases.renew_leases)([opening.session_id])
         assert ends == {opening.session_id: "superseded"}
 
 
@@ -120,11 +120,11 @@ def test_of_many_tokens_that_are_spent_at_once_no_more_open_than_a_person_may_ha
     ada: Any, settings: Any
 ) -> None:
     settings.REALTIME_MAX_SESSIONS_PER_USER = 3
-    minted = [services.mint(user=ada, origin="", conversation_id=new_conversation(ada)) for _ in range(12)]
+    minted = [admission.mint(user=ada, origin="", conversation_id=new_conversation(ada)) for _ in range(12)]
 
     def spend(number: int) -> str:
         try:
-            services.redeem(token_text=minted[number].token, origin="", worker=f"worker:{number % 4}")
+            admission.redeem(token_text=minted[number].token, origin="", worker=f"worker:{number % 4}")
         except Refused as refused:
             return refused.code
         finally:
@@ -151,7 +151,7 @@ def test_of_several_reapers_one_works_and_the_others_do_not_wait(ada: Any) -> No
 
     def reap() -> int:
         try:
-            return services.reap_lost_sessions()
+            return leases.reap_lost_sessions()
         finally:
             connections.close_all()
 

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from realtime import services, tokens
+from realtime import admission, tokens
 from realtime.exceptions import Refused
 from tests.realtime.page import Page
 
@@ -55,12 +55,12 @@ def test_an_altered_token_is_refused() -> None:
         tokens.decode(text[:5] + ("A" if text[5] != "A" else "B") + text[6:], NOW_S)
 
 
-def redeem(text: str, origin: str = "") -> services.Opening:
-    return services.redeem(token_text=text, origin=origin, worker="test")
+def redeem(text: str, origin: str = "") -> admission.Opening:
+    return admission.redeem(token_text=text, origin=origin, worker="test")
 
 
 def test_a_token_is_for_one_origin(ada: Any) -> None:
-    minted = services.mint(user=ada, origin="https://voice.example")
+    minted = admission.mint(user=ada, origin="https://voice.example")
     for origin in (
         "",
         "https://voice.example.evil",
@@ -74,12 +74,12 @@ def test_a_token_is_for_one_origin(ada: Any) -> None:
 
 
 def test_a_token_ends_with_the_password_and_with_the_account(ada: Any) -> None:
-    first, second = services.mint(user=ada, origin=""), services.mint(user=ada, origin="")
+    first, second = admission.mint(user=ada, origin=""), admission.mint(user=ada, origin="")
     ada.set_password("another-secret-1")
     ada.save()
     with pytest.raises(Refused, match=r"token\.revoked"):
         redeem(first.token)
-    third = services.mint(user=ada, origin="")
+    third = admission.mint(user=ada, origin="")
     ada.is_active = False
     ada.save()
     for minted in (second, third):

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from realtime import budgets, services
+from realtime import admission, budgets
 from realtime.budgets import Wish
 from realtime.effects import End, SendBrowser, SendUpstream
 from realtime.exceptions import Refused
@@ -125,13 +125,13 @@ def test_of_many_sessions_that_start_at_once_no_more_get_in_than_the_budget_has_
 ) -> None:
     settings.REALTIME_MAX_SESSIONS_PER_USER = 10
     budget(minutes=3)
-    tokens = [services.mint(user=ada, origin="", modality="voice").token for _ in range(8)]
+    tokens = [admission.mint(user=ada, origin="", modality="voice").token for _ in range(8)]
     opened: list[Any] = []
     wrong: list[Refused] = []
 
     def open_one(token: str) -> None:
         try:
-            opened.append(services.redeem(token_text=token, origin="", worker="w"))
+            opened.append(admission.redeem(token_text=token, origin="", worker="w"))
         except Refused as refused:
             wrong.extend([] if is_about_the_budget(refused) else [refused])
         finally:
@@ -151,7 +151,7 @@ def test_a_mint_is_refused_when_the_budget_is_spent(ada: User) -> None:
     budget(minutes=1)
     took(ada, 1)
     with pytest.raises(Refused, match=r"limit\.budget"):
-        services.mint(user=ada, origin="")
+        admission.mint(user=ada, origin="")
 
 
 def test_open_sessions_are_told_what_is_used_without_what_is_reserved(ada: User) -> None:

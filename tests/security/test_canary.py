@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from realtime import services
+from realtime import admission
 from tests.realtime.page import silence, tone
 from voiceproject.env import Secret
 from voiceproject.logs import JsonFormatter, LineFormatter, MaskingFilter, masked
@@ -80,7 +80,7 @@ def test_an_error_page_and_its_log_hold_nothing_of_the_request(
     def broken(**_fields: Any) -> None:
         raise RuntimeError("broken for the test")
 
-    monkeypatch.setattr(services, "mint", broken)
+    monkeypatch.setattr(admission, "mint", broken)
     browser = Client(raise_request_exception=False)
     browser.force_login(ada)
     cookie = browser.cookies["sessionid"].value

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from realtime import holds, services
+from realtime import admission, holds, leases, services
 from realtime.allowance import FIRST_ANSWER, STRETCH, Verdict
 from realtime.effects import RecordEnd, RecordUsage, Release
 from realtime.exceptions import Refused
@@ -35,7 +35,7 @@ def a_session(user: User, **fields: Any) -> RealtimeSession:
         "modality": "text",
         "engine": "openai",
         "model": MODEL,
-        "lease_until": services.lease_end(),
+        "lease_until": leases.lease_end(),
         **fields,
     }
     return RealtimeSession.objects.create(id=uuid4(), user=user, **fields)
@@ -141,7 +141,7 @@ def test_what_a_crash_left_held_is_given_back_by_the_reaper(ada: User, ended: bo
     )
     living = a_session(ada)
     holds.reserve(living.pk, "answer_1", Decimal("0.01"), 0)
-    services.reap_lost_sessions()
+    leases.reap_lost_sessions()
     assert Hold.objects.get().session_id == living.pk
 
 
@@ -169,13 +169,13 @@ def test_a_refused_session_leaves_neither_row_nor_hold_and_its_token_is_good_lat
     ada: User, settings: Any
 ) -> None:
     settings.REALTIME_BASE_URL, settings.OPENAI_API_KEY = "wss://api.openai.com/v1/realtime", "sk-test"
-    token = services.mint(user=ada, origin="", modality="text").token
+    token = admission.mint(user=ada, origin="", modality="text").token
     full = a_session(ada, cost_usd=Decimal("0.99"))
     with pytest.raises(Refused, match=r"limit\.budget"):
-        services.redeem(token_text=token, origin="", worker="w")
+        admission.redeem(token_text=token, origin="", worker="w")
     assert not RealtimeSession.objects.exclude(pk=full.pk).exists()
     RealtimeSession.objects.filter(pk=full.pk).update(cost_usd=0)
-    opening = services.redeem(token_text=token, origin="", worker="w")
+    opening = admission.redeem(token_text=token, origin="", worker="w")
     assert opening.config.limited
     assert Hold.objects.get().session_id == opening.session_id
 
@@ -184,7 +184,7 @@ def test_a_site_with_a_budget_in_money_needs_to_know_its_prices(ada: User, setti
     settings.REALTIME_BASE_URL, settings.OPENAI_API_KEY = "wss://api.openai.com/v1/realtime", "sk-test"
     RateCard.objects.all().delete()
     with pytest.raises(Refused, match=r"limit\.price_unknown"):
-        services.mint(user=ada, origin="")
+        admission.mint(user=ada, origin="")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from conversations import services as conversations
 from conversations.models import Message
-from realtime import access, recordings, services
+from realtime import access, admission, recordings
 from realtime.effects import KeepAudio, KeepSpan
 from realtime.models import RealtimeSession, Recording
 from realtime.recording_file import chunks_of
@@ -51,8 +51,8 @@ WITH_ARGUMENTS = [
 def hers(ada: User, recordings_folder: Path) -> dict[str, UUID]:
     """An object of Ada's for each name of an argument that the URL configuration knows."""
     conversation = conversations.create_conversation(owner=ada, title="hers alone")
-    minted = services.mint(user=ada, origin="", conversation_id=conversation.pk)
-    services.redeem(token_text=minted.token, origin="", worker="w")
+    minted = admission.mint(user=ada, origin="", conversation_id=conversation.pk)
+    admission.redeem(token_text=minted.token, origin="", worker="w")
     message = conversations.record_message(
         conversation_id=conversation.pk, session_id=minted.session_id, item_id="i", position=1, role="user",
         modality="voice", status="completed", text="hers alone", audio_ms=1,

@@ -14,7 +14,7 @@ from django.test import Client
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from realtime import access, services
+from realtime import access, admission, leases
 from realtime.models import RealtimeSession
 from tests.realtime.page import Page
 
@@ -157,12 +157,12 @@ class TestAcrossProcesses:
         """A session of Ada's, begun with a login."""
         browser = logged_in(ada)
         key = browser.session.session_key
-        minted = services.mint(user=ada, origin="", login_key=key)
-        services.redeem(token_text=minted.token, origin="", worker="elsewhere", login_key=key)
+        minted = admission.mint(user=ada, origin="", login_key=key)
+        admission.redeem(token_text=minted.token, origin="", worker="elsewhere", login_key=key)
         return RealtimeSession.objects.get(pk=minted.session_id)
 
     def ends(self, session: RealtimeSession) -> dict[Any, str]:
-        return services.renew_leases([session.pk])
+        return leases.renew_leases([session.pk])
 
     def test_a_session_with_all_its_rights_goes_on(self, session: RealtimeSession) -> None:
         assert self.ends(session) == {}
@@ -189,23 +189,23 @@ class TestAcrossProcesses:
         assert self.ends(session) == {session.pk: "person_ended"}
 
     def test_a_session_of_a_program_needs_no_login(self, ada: User) -> None:
-        minted = services.mint(user=ada, origin="")
-        services.redeem(token_text=minted.token, origin="", worker="elsewhere")
-        assert services.renew_leases([minted.session_id]) == {}
+        minted = admission.mint(user=ada, origin="")
+        admission.redeem(token_text=minted.token, origin="", worker="elsewhere")
+        assert leases.renew_leases([minted.session_id]) == {}
 
 
 def test_a_token_says_nothing_of_the_login_s_key(ada: User) -> None:
     key = logged_in(ada).session.session_key
-    assert key not in services.mint(user=ada, origin="", login_key=key).token
+    assert key not in admission.mint(user=ada, origin="", login_key=key).token
     assert access.login_mark(key) != key
 
 
 def test_another_person_s_session_cannot_be_seen_or_ended(ada: User, bob: User) -> None:
-    minted = services.mint(user=ada, origin="")
-    services.redeem(token_text=minted.token, origin="", worker="w")
+    minted = admission.mint(user=ada, origin="")
+    admission.redeem(token_text=minted.token, origin="", worker="w")
     his = logged_in(bob)
     assert str(minted.session_id) not in his.get("/account/sessions/").content.decode()
     assert his.get("/api/voice/sessions/").json() == {"results": []}
     assert his.post("/account/sessions/", {"session": str(minted.session_id)}).status_code == 404
     assert his.delete(f"/api/voice/sessions/{minted.session_id}/").status_code == 404
-    assert services.renew_leases([minted.session_id]) == {}
+    assert leases.renew_leases([minted.session_id]) == {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from realtime import conf, services
+from realtime import admission, conf
 from voiceproject.asgi import application as site
 
 FLOOD_BYTES = 16_384
@@ -19,7 +19,7 @@ def patient(*args: Any, **fields: Any) -> conf.RelayConfig:
     return replace(conf.relay_config(*args, **fields), heartbeat_ms=90_000)
 
 
-services.relay_config = patient
+admission.relay_config = patient
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Message
-from realtime import services
+from realtime import leases
 from realtime.models import RealtimeSession, UsedToken
 
 pytestmark = pytest.mark.django_db
@@ -45,16 +45,16 @@ def said(session: RealtimeSession, role: str, status: str, text: str, modality: 
 
 
 def test_a_lost_session_is_ended_once(session: RealtimeSession) -> None:
-    assert services.reap_lost_sessions() == 1
+    assert leases.reap_lost_sessions() == 1
     session.refresh_from_db()
     assert session.end_reason == "lost"
     assert session.ended_at is not None
-    assert services.reap_lost_sessions() == 0
+    assert leases.reap_lost_sessions() == 0
 
 
 def test_a_session_whose_lease_was_renewed_lives(session: RealtimeSession) -> None:
-    RealtimeSession.objects.update(lease_until=services.lease_end())
-    assert services.reap_lost_sessions() == 0
+    RealtimeSession.objects.update(lease_until=leases.lease_end())
+    assert leases.reap_lost_sessions() == 0
     session.refresh_from_db()
     assert session.ended_at is None
 
@@ -65,7 +65,7 @@ def test_a_session_whose_lease_was_renewed_lives(session: RealtimeSession) -> No
 )
 def test_what_was_half_said_is_settled(session: RealtimeSession, role: str, text: str, becomes: str) -> None:
     message = said(session, role, "pending", text)
-    services.reap_lost_sessions()
+    leases.reap_lost_sessions()
     message.refresh_from_db()
     assert message.status == becomes
     assert message.text == text
@@ -75,7 +75,7 @@ def test_a_typed_message_that_nobody_answered_says_so(session: RealtimeSession) 
     answered = said(session, "user", "completed", "One?", "text")
     said(session, "assistant", "completed", "One.")
     open_question = said(session, "user", "completed", "Two?", "text")
-    services.reap_lost_sessions()
+    leases.reap_lost_sessions()
     answered.refresh_from_db()
     open_question.refresh_from_db()
     assert answered.status == "completed"
@@ -83,17 +83,17 @@ def test_a_typed_message_that_nobody_answered_says_so(session: RealtimeSession) 
 
 
 def test_messages_of_a_living_session_are_left_alone(session: RealtimeSession) -> None:
-    RealtimeSession.objects.update(lease_until=services.lease_end())
+    RealtimeSession.objects.update(lease_until=leases.lease_end())
     message = said(session, "assistant", "pending", "Once upon")
-    services.reap_lost_sessions()
+    leases.reap_lost_sessions()
     message.refresh_from_db()
     assert message.status == "pending"
 
 
 def test_a_spent_token_is_remembered_for_longer_than_it_could_be_used() -> None:
     UsedToken.objects.create(jti="old", session_id=uuid4())
-    UsedToken.objects.update(used_at=timezone.now() - services.TOKEN_MEMORY - timedelta(seconds=1))
+    UsedToken.objects.update(used_at=timezone.now() - leases.TOKEN_MEMORY - timedelta(seconds=1))
     UsedToken.objects.create(jti="new", session_id=uuid4())
-    assert services.forget_used_tokens() == 1
+    assert leases.forget_used_tokens() == 1
     assert UsedToken.objects.get().jti == "new"
-    assert timedelta(seconds=300 + 60) < services.TOKEN_MEMORY
+    assert timedelta(seconds=300 + 60) < leases.TOKEN_MEMORY

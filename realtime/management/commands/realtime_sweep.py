@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from realtime import services
+from realtime import leases, services
 from realtime.journal import Journal
 
 
@@ -20,9 +20,9 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: Any) -> None:
         asyncio.run(self._replay())  # first: what was spilled may hold the true end of a session
         lost = 0
-        while reaped := services.reap_lost_sessions():
+        while reaped := leases.reap_lost_sessions():
             lost += reaped
-        tokens = services.forget_used_tokens()
+        tokens = leases.forget_used_tokens()
         left = len(list(settings.REALTIME_SPILL_DIR.glob("*")))
         self.stdout.write(
             f"Lost sessions ended: {lost}. Spent tokens forgotten: {tokens}. Spill files left: {left}."

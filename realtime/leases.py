@@ -1,0 +1,84 @@
+"""Leases: how a session's row says that its process lives; the reaper of those whose process does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from conversations import services as conversations
+from realtime import access, holds, ownership
+from realtime.models import RealtimeSession, UsedToken
+
+TOKEN_MEMORY = timedelta(hours=1)  # a token lives 5 minutes: after this its id can only be offered in vain
+REAP_AT_ONCE = 500
+
+
+def lease_end() -> datetime:
+    """Until when a session counts as alive if nothing more is heard of its process."""
+    return timezone.now() + timedelta(seconds=settings.REALTIME_LEASE_SEC)
+
+
+def renew_leases(session_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Renew the leases of a process's sessions in one statement; returns those that must end, each with its reason."""
+    ids = list(session_ids)
+    rows = RealtimeSession.objects.filter(pk__in=ids).select_related("user", "conversation")
+    logins = access.live_logins({row.login_key for row in rows})
+    ends: dict[UUID, str] = {}
+    for row in rows:
+        if row.ended_at is not None:
+            ends[row.pk] = row.end_reason or "revoked"
+        elif not row.user.is_active or access.auth_fingerprint(row.user) != row.auth_hash:
+            ends[row.pk] = "revoked"
+        elif row.login_key and row.login_key not in logins:
+            ends[row.pk] = "revoked"  # logged out, or the login ran out
+        elif row.conversation is None or row.conversation.deleted_at is not None:
+            ends[row.pk] = "conversation_deleted"
+    found = {row.pk for row in rows}
+    ends.update({missing: "revoked" for missing in ids if missing not in found})
+    with transaction.atomic():
+        mine = RealtimeSession.objects.active().filter(pk__in=[i for i in ids if i not in ends])
+        locked = list(mine.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+        mine.filter(pk__in=locked).update(lease_until=lease_end())
+    return ends
+
+
+def stored_choices(session_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """What may be kept of each session's conversation."""
+    rows = RealtimeSession.objects.filter(pk__in=list(session_ids), conversation__isnull=False)
+    return dict(rows.values_list("pk", "conversation__keep"))
+
+
+def reap_lost_sessions(now: datetime | None = None) -> int:
+    """End the rows whose process is gone and settle what they were in the middle of saying; returns how many.
+
+    A process is gone when its lease was over at `now` (default: this moment).
+    """
+    now = now or timezone.now()
+    holds.release_lost(now)
+    lost = list(RealtimeSession.objects.lease_expired(now).values_list("pk", flat=True)[:REAP_AT_ONCE])
+    if not lost:
+        return 0
+    with transaction.atomic():
+        if not ownership.try_to_hold(ownership.REAPING):
+            return 0  # another process is at it
+        # Asked again inside: the process may have renewed its lease meanwhile, or another one may have reaped it.
+        count = (
+            RealtimeSession.objects.lease_expired(now)
+            .filter(pk__in=lost)
+            .update(ended_at=now, end_reason="lost")
+        )
+        ended = RealtimeSession.objects.filter(pk__in=lost, end_reason="lost").values_list("pk", flat=True)
+        conversations.settle_messages(session_ids=list(ended))
+        holds.release(ended)
+    return count
+
+
+def forget_used_tokens() -> int:
+    """Forget the ids of tokens that expired long ago; returns how many."""
+    deleted, _ = UsedToken.objects.filter(used_at__lt=timezone.now() - TOKEN_MEMORY).delete()
+    return deleted
