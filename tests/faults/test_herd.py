@@ -9,7 +9,7 @@ from tests.faults.conftest import SCRIPT, StageMaker
 from tests.faults.stage import QUESTION, ask
 from tests.realtime.page import Page
 
-HERD = 20
+HERD = 12
 
 
 async def test_all_pages_cut_at_once_are_back_in_their_talks(
