@@ -71,7 +71,7 @@ def test_minutes_of_a_day(ada: User, bob: User) -> None:
 
 def test_what_was_used_on_another_day_does_not_count(ada: User) -> None:
     budget(minutes=30)
-    took(ada, 100, days_ago=1.01)
+    took(ada, 100, days_ago=2)
     assert may(ada)
 
 
