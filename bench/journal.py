@@ -86,15 +86,15 @@ with tempfile.TemporaryDirectory() as folder:
     from django.core.management import call_command
     from django.db import connection, transaction
 
-    from realtime import services
+    from realtime import admission, services
 
     call_command("migrate", verbosity=0)
 
     def begin() -> tuple[UUID, UUID]:
         """One session: its id and its conversation's."""
         person = User.objects.create(username=uuid4().hex)
-        token = services.mint(user=person, origin="").token
-        opening = services.redeem(token_text=token, origin="", worker="bench")
+        token = admission.mint(user=person, origin="").token
+        opening = admission.redeem(token_text=token, origin="", worker="bench")
         return opening.session_id, opening.conversation_id
 
     print(f"{connection.vendor}, {arguments.sessions} sessions, {arguments.turns} turns each")

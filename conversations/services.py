@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -83,70 +85,141 @@ def begin_stretch(*, conversation: Conversation) -> int:
     return conversation.stretches << STRETCH_BITS
 
 
-@transaction.atomic
-def record_message(
-    *,
-    conversation_id: UUID,
-    session_id: UUID,
-    item_id: str,
-    position: int,
-    role: str,
-    modality: str,
-    status: str,
-    text: str = "",
-    heard_chars: int | None = None,
-    heard_ms: int | None = None,
-    generated_ms: int | None = None,
-    client_id: str = "",
-    audio_ms: int | None = None,
-) -> Message | None:
-    """Store or update the message of one item; called again with the same content it changes nothing.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is known of one item of a session now: its message, as it is to be stored."""
+
+    conversation_id: UUID
+    session_id: UUID
+    item_id: str
+    position: int
+    role: str
+    modality: str
+    status: str
+    text: str = ""
+    heard_chars: int | None = None
+    heard_ms: int | None = None
+    generated_ms: int | None = None
+    client_id: str = ""
+    audio_ms: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The fields that grow while it is said."""
+        text = storable(self.text)
+        values: dict[str, Any] = {
+            "status": self.status,
+            "text": text,
+            "heard_chars": None if self.heard_chars is None else max(0, min(self.heard_chars, len(text))),
+            "heard_ms": self.heard_ms,
+            "generated_ms": self.generated_ms,
+        }
+        return values if self.audio_ms is None else {**values, "audio_ms": self.audio_ms}
+
+
+def record_message(**said: Any) -> Message | None:
+    """Store or update the message of one item: the fields of `Said`. See `record_messages`."""
+    return record_messages([Said(**said)])[0]
+
+
+@transaction.atomic(savepoint=False)
+def record_messages(said: list[Said]) -> list[Message | None]:
+    """Store or update the messages of many items, in this order; again with the same content it changes nothing.
 
     A pending record that comes after a settled one is older news and is left aside. A typed message that comes again
     in a later session (same `client_id`) is the same message: one that was completed stays as it is, any other moves
-    to its new place. None when the conversation is gone.
+    to its new place. None for those whose conversation is gone.
     """
-    if not Conversation.objects.filter(pk=conversation_id).exists():
-        return None
-    text = storable(text)
-    values: dict[str, Any] = {
-        "status": status,
-        "text": text,
-        "heard_chars": None if heard_chars is None else max(0, min(heard_chars, len(text))),
-        "heard_ms": heard_ms,
-        "generated_ms": generated_ms,
+    if not said:
+        return []
+    # Locked in one order, for other processes may write to some of the same conversations.
+    rows = Conversation.objects.select_for_update(no_key=True).order_by("pk")
+    titles = dict(rows.filter(pk__in={one.conversation_id for one in said}).values_list("pk", "title"))
+    here = [one for one in said if one.conversation_id in titles]
+    batch = _Messages(here)
+    stored = [batch.store(one) if one.conversation_id in titles else None for one in said]
+    batch.save()
+    touched = {message.conversation_id for message in batch.changed}
+    if touched:
+        Conversation.objects.filter(pk__in=touched).update(updated_at=timezone.now())
+    settled = {
+        message.conversation_id for message in batch.changed if message.status != Message.Status.PENDING
     }
-    if audio_ms is not None:
-        values["audio_ms"] = audio_ms
-    client_id = storable(client_id)
-    item = {"session_id": session_id, "item_id": storable(item_id)}
-    message = Message.objects.select_for_update().filter(**item).first()
-    if message is None and client_id and role == Message.Role.USER:
-        message = _sent_before(conversation_id, client_id)
-        if message is not None:
-            # Only forward: a record of the earlier session may arrive after the message was sent again.
-            if message.status == Message.Status.COMPLETED or position <= message.position:
-                return message
-            values |= {**item, "position": position}
-    if message is None:
-        message, changed = Message.objects.get_or_create(
-            **item,
-            defaults={
-                "conversation_id": conversation_id,
-                "position": position,
-                "role": role,
-                "modality": modality,
-                "client_id": client_id,
-                **values,
-            },
+    for conversation_id in settled:
+        if not titles[conversation_id]:
+            _title_from_first_exchange(conversation_id)
+    return stored
+
+
+class _Messages:
+    """The messages that a batch is about: those that are there, read at once, and those that come with it."""
+
+    def __init__(self, said: list[Said]) -> None:
+        rows = Message.objects.select_for_update().order_by("pk")
+        found = rows.filter(
+            session_id__in={one.session_id for one in said},
+            item_id__in={storable(one.item_id) for one in said},
         )
-    else:
-        changed = _update(message, values)
-    if changed:
-        Conversation.objects.filter(pk=message.conversation_id).update(updated_at=timezone.now())
-        if message.status != Message.Status.PENDING:
-            _title_from_first_exchange(message.conversation_id)
-    return message
+        self._items = {(row.session_id, row.item_id): row for row in found}
+        known = {row.pk: row for row in self._items.values()}
+        self._typed: dict[tuple[UUID, str], Message] = {}  # the last that a page sent under this name
+        typed = {storable(one.client_id) for one in said if one.client_id and one.role == Message.Role.USER}
+        if typed:
+            conversation_ids = {one.conversation_id for one in said}
+            before = rows.filter(
+                conversation__in=conversation_ids, client_id__in=typed, role=Message.Role.USER
+            )
+            for row in sorted(before, key=lambda row: row.position):
+                self._typed[row.conversation_id, row.client_id] = known.get(row.pk, row)
+        self._new: list[Message] = []
+        self._names: dict[UUID, set[str]] = {}  # what changed of those that are there
+        self._changed: dict[UUID, Message] = {}
+
+    @property
+    def changed(self) -> Iterable[Message]:
+        """Those that are new or different."""
+        return self._changed.values()
+
+    def store(self, one: Said) -> Message:
+        """Make or change its message."""
+        item_id, client_id = storable(one.item_id), storable(one.client_id)
+        values = one.values()
+        message = self._items.get((one.session_id, item_id))
+        if message is None and client_id and one.role == Message.Role.USER:
+            message = self._typed.get((one.conversation_id, client_id))
+            if message is not None:
+                # Only forward: a record of the earlier session may arrive after the message was sent again.
+                if message.status == Message.Status.COMPLETED or one.position <= message.position:
+                    return message
+                values |= {"session_id": one.session_id, "item_id": item_id, "position": one.position}
+                self._items.pop((message.session_id, message.item_id), None)
+        if message is None:
+            message = Message(
+                conversation_id=one.conversation_id,
+                session_id=one.session_id,
+                item_id=item_id,
+                position=one.position,
+                role=one.role,
+                modality=one.modality,
+                client_id=client_id,
+                **values,
+            )
+            self._new.append(message)
+            self._changed[message.pk] = message
+        elif names := _apply(message, values):
+            self._names.setdefault(message.pk, set()).update(names)
+            self._changed[message.pk] = message
+        self._items[one.session_id, item_id] = message
+        if client_id and one.role == Message.Role.USER:
+            self._typed[one.conversation_id, client_id] = message
+        return message
+
+    def save(self) -> None:
+        """Write what is new and what is different."""
+        Message.objects.bulk_create(self._new)
+        made = {message.pk for message in self._new}
+        for pk, names in self._names.items():
+            if pk not in made:
+                self._changed[pk].save(update_fields=[*names, "updated_at"])
 
 
 @transaction.atomic
@@ -187,26 +260,15 @@ def _mark(conversation: Conversation, field: str, when: Any) -> Conversation:
     return conversation
 
 
-def _sent_before(conversation_id: UUID, client_id: str) -> Message | None:
-    """The typed message that the page sent under this name, whatever session it went through."""
-    typed = Message.objects.filter(
-        conversation_id=conversation_id, client_id=client_id, role=Message.Role.USER
-    )
-    return typed.select_for_update().order_by("-position").first()
-
-
-def _update(message: Message, values: dict[str, Any]) -> bool:
-    """Apply what is new; whether anything was. A settled message is never pending again, unless it was sent again."""
+def _apply(message: Message, values: dict[str, Any]) -> list[str]:
+    """Apply what is new; returns the names. A settled message is never pending again, unless it was sent again."""
     sent_again = "position" in values
     if not sent_again and values["status"] == Message.Status.PENDING != message.status:
-        return False
+        return []
     changed = [name for name, value in values.items() if getattr(message, name) != value]
-    if not changed:
-        return False
     for name in changed:
         setattr(message, name, values[name])
-    message.save(update_fields=[*changed, "updated_at"])
-    return True
+    return changed
 
 
 def _title_from_first_exchange(conversation_id: UUID) -> None:

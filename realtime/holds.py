@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.db import transaction
@@ -77,10 +79,11 @@ def reserve(session_id: UUID, reference: str, usd: Decimal | None, seconds: int)
     return Verdict.GRANTED
 
 
-def settle(session_id: UUID, reference: str) -> None:
-    """What was held for this is charged, or came to nothing. Twice is as good as once."""
-    if reference:
-        Hold.objects.filter(session_id=session_id, reference=reference).delete()
+def settle(settled: Iterable[tuple[UUID, str]]) -> None:
+    """What sessions held under these references is charged, or came to nothing. Twice is as good as once."""
+    theirs = [Q(session_id=session_id, reference=reference) for session_id, reference in settled if reference]
+    if theirs:
+        Hold.objects.filter(reduce(or_, theirs)).delete()
 
 
 def release(session_ids: Iterable[UUID]) -> None:

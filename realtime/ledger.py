@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -67,33 +68,62 @@ def rates_for(engine: str, *models: str) -> Rates:
 # ---- writing --------------------------------------------------------------------------------------------
 
 
-@transaction.atomic
-def record_usage(*, session_id: UUID, engine: str, model: str, used: RecordUsage) -> UsageRecord:
-    """Keep a usage record with its cost at this time, once; the session's sum grows with it. `model`: the session's."""
-    model = used.model or model
-    card = None if engine == FREE_ENGINE else card_for(engine, model, timezone.now())
-    usd = Decimal(0) if engine == FREE_ENGINE else cost_usd(used, rate_of(card))
-    holds.settle(session_id, used.settles)
-    row, created = UsageRecord.objects.get_or_create(
-        session_id=session_id,
-        meter=used.meter,
-        reference=used.reference,
-        defaults={
-            **{name: getattr(used, name) for name in (*TOKENS, "seconds")},
-            "model": model,
-            "estimated": used.estimated,
-            "usd": usd,
-            "rate_card": card if usd is not None else None,
-        },
+@transaction.atomic(savepoint=False)
+def charge(used: list[tuple[RealtimeSession, RecordUsage]]) -> None:
+    """Keep what sessions used with its cost at this time, each once; the sessions' sums grow with it."""
+    if not used:
+        return
+    holds.settle((session.pk, one.settles) for session, one in used)
+    now = timezone.now()
+    rows = UsageRecord.objects.filter(
+        session__in={session.pk for session, _ in used}, reference__in={one.reference for _, one in used}
     )
-    if created:
-        change: dict[str, Any] = (
-            {"cost_complete": False} if usd is None else {"cost_usd": F("cost_usd") + usd}
+    kept = set(rows.values_list("session_id", "meter", "reference"))
+    cards: dict[tuple[str, str], RateCard | None] = {}
+    new: list[UsageRecord] = []
+    for session, one in used:
+        key = (session.pk, one.meter, one.reference)
+        if key in kept:
+            continue
+        kept.add(key)
+        model, free = one.model or session.model, session.engine == FREE_ENGINE
+        if not free and (session.engine, model) not in cards:
+            cards[session.engine, model] = card_for(session.engine, model, now)
+        card = None if free else cards[session.engine, model]
+        usd = Decimal(0) if free else cost_usd(one, rate_of(card))
+        new.append(
+            UsageRecord(
+                session=session,
+                meter=one.meter,
+                reference=one.reference,
+                **{name: getattr(one, name) for name in (*TOKENS, "seconds")},
+                model=model,
+                estimated=one.estimated,
+                usd=usd,
+                rate_card=card if usd is not None else None,
+            )
         )
-        RealtimeSession.objects.filter(pk=session_id).update(**change)
-        tokens = {name: getattr(used, name) for name in TOKENS}
-        transaction.on_commit(lambda: metrics.usage_recorded(tokens, usd, model))
-    return row
+        tokens = {name: getattr(one, name) for name in TOKENS}
+        transaction.on_commit(partial(metrics.usage_recorded, tokens, usd, model))
+    UsageRecord.objects.bulk_create(new)
+    _add_up(new)
+
+
+def _add_up(rows: list[UsageRecord]) -> None:
+    """Add new rows to the sums of their sessions."""
+    sums: dict[UUID, dict[str, Any]] = {}
+    for row in rows:
+        change = sums.setdefault(row.session_id, {"cost_usd": Decimal(0)})
+        if row.usd is None:
+            change["cost_complete"] = False
+        else:
+            change["cost_usd"] += row.usd
+    for session_id, change in sums.items():
+        added = change.pop("cost_usd")
+        if added:
+            change["cost_usd"] = F("cost_usd") + added
+        if change:
+            RealtimeSession.objects.filter(pk=session_id).update(**change)
 
 
 # ---- reading --------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, BinaryIO, cast
@@ -37,9 +38,9 @@ def begin(session: RealtimeSession) -> None:
     )
 
 
-def exists(session_id: UUID) -> bool:
-    """Whether audio of the session is kept."""
-    return Recording.objects.filter(pk=session_id).exists()
+def existing(session_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of these sessions of which audio is kept."""
+    return set(Recording.objects.filter(pk__in=list(session_ids)).values_list("pk", flat=True))
 
 
 def owned_by(user: Any) -> Any:

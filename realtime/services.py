@@ -11,10 +11,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from conversations import services as conversations
+from conversations.services import Said
 from realtime import holds, hours, ledger, metrics, recordings, traces
 from realtime.effects import (
     RecordAudio,
@@ -85,28 +86,81 @@ def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) ->
 
 
 # ---- what the journal keeps -----------------------------------------------------------------------------
+# A batch of many sessions costs a few statements, not a few for each record: after the database was away, what waited
+# has to be stored faster than more comes.
 
 
 def write_entries(entries: list[Entry]) -> list[str | None]:
     """Store a batch of the journal; returns the message id of each message record, None for the others."""
     rows = RealtimeSession.objects.select_for_update(no_key=True).only(
-        "engine", "model", "conversation", "started_at", "ended_at"
+        "engine", "model", "conversation", "started_at", "ended_at", "slowest_ms"
     )
     # Locked in one order, as renewals do: each would wait for the other otherwise.
     wanted = {entry.session_id for entry in entries}
     sessions = {row.pk: row for row in rows.filter(pk__in=wanted).order_by("pk")}
+    entries_of_sessions = [(entry, sessions.get(entry.session_id)) for entry in entries]
     events: list[SessionEvent] = []
-    ids = [
-        _write_entry(entry, sessions[entry.session_id], events) if entry.session_id in sessions else None
-        for entry in entries
-    ]
+    turns: list[tuple[RealtimeSession, RecordTurn]] = []
+    used: list[tuple[RealtimeSession, RecordUsage]] = []
+    settled: list[tuple[UUID, str]] = []
+    ends: list[tuple[RealtimeSession, RecordEnd]] = []
+    for entry, session in entries_of_sessions:
+        if session is None:
+            continue
+        match entry.record:
+            case RecordEvent(at_ms, name, data):
+                events.append(
+                    SessionEvent(session=session, at_ms=at_ms, name=name[:60], data=data, key=entry.key)
+                )
+            case RecordAudio():
+                recordings.begin(session)
+            case RecordTurn() as turn:
+                turns.append((session, turn))
+            case RecordUsage() as usage:
+                used.append((session, usage))
+            case Release(reference):
+                settled.append((session.pk, reference))
+            case RecordEnd() as end:
+                ends.append((session, end))
+    ids = _write_messages(entries_of_sessions)
+    _write_turns(turns)
+    holds.settle(settled)
+    ledger.charge(used)
     _add_events(events)
+    for session, end in ends:
+        holds.release([session.pk])  # its usage is stored by now
+        close_session(session_id=session.pk, reason=end.reason, counters=end.counters)
     hours.forget(session.started_at for session in sessions.values() if session.ended_at is not None)
     return ids
 
 
+def _write_messages(entries: list[tuple[Entry, RealtimeSession | None]]) -> list[str | None]:
+    """Store the messages among the entries; returns the message's id for each of those, None for the others."""
+    said: dict[int, Said] = {}
+    recorded = {
+        session.pk
+        for entry, session in entries
+        if session is not None
+        and isinstance(entry.record, RecordMessage)
+        and entry.record.audio_ms is not None
+    }
+    recorded &= recordings.existing(recorded) if recorded else set()
+    for index, (entry, session) in enumerate(entries):
+        if session is None or entry.conversation_id is None or not isinstance(entry.record, RecordMessage):
+            continue
+        facts = asdict(entry.record)
+        if session.pk not in recorded:
+            facts["audio_ms"] = None  # it was deleted meanwhile
+        said[index] = Said(conversation_id=entry.conversation_id, session_id=session.pk, **facts)
+    stored = dict(zip(said, conversations.record_messages(list(said.values())), strict=True))
+    messages = [stored.get(index) for index in range(len(entries))]
+    return [None if message is None else str(message.pk) for message in messages]
+
+
 def _add_events(events: list[SessionEvent]) -> None:
     """Keep the events that are not kept yet: a spilled record may be replayed after it was stored."""
+    if not events:
+        return
     keys = [event.key for event in events]
     kept = set(SessionEvent.objects.filter(key__in=keys).values_list("key", flat=True))
     fresh = {event.key: event for event in events if event.key not in kept}
@@ -131,53 +185,39 @@ def _is_error(event: SessionEvent) -> bool:
     )
 
 
-def _write_turn(session_id: UUID, record: RecordTurn) -> None:
-    """Keep a turn's timings; its latency counts when it is known for the first time."""
-    # What is known stays known: a record that is replayed may be older than the row.
-    values = {name: value for name, value in asdict(record).items() if value is not None}
-    response_id = values.pop("response_id")
-    late_ms = record.response_latency_ms
-    if late_ms is not None:
-        told = Turn.objects.filter(session_id=session_id, response_id=response_id).exclude(
-            response_latency_ms=None
-        )
-        if not told.exists():
+def _write_turns(records: list[tuple[RealtimeSession, RecordTurn]]) -> None:
+    """Keep the timings of turns, the later of a turn's records over the earlier; a latency counts once."""
+    if not records:
+        return
+    references = {(session.pk, record.response_id) for session, record in records}
+    rows = Turn.objects.filter(
+        session__in={session_id for session_id, _ in references},
+        response_id__in={response_id for _, response_id in references},
+    )
+    turns = {(row.session_id, row.response_id): row for row in rows}
+    new: list[Turn] = []
+    changed: dict[int, tuple[Turn, set[str]]] = {}
+    slower: dict[UUID, int] = {}
+    for session, record in records:
+        # What is known stays known: a record that is replayed may be older than the row.
+        values = {name: value for name, value in asdict(record).items() if value is not None}
+        turn = turns.get((session.pk, record.response_id))
+        late_ms = record.response_latency_ms
+        if late_ms is not None and (turn is None or turn.response_latency_ms is None):
             transaction.on_commit(partial(metrics.turn_e2e_seconds.observe, late_ms / 1000))
-            slower = Q(slowest_ms=None) | Q(slowest_ms__lt=late_ms)
-            RealtimeSession.objects.filter(slower, pk=session_id).update(slowest_ms=late_ms)
-    Turn.objects.update_or_create(session_id=session_id, response_id=response_id, defaults=values)
-
-
-def _write_entry(entry: Entry, session: RealtimeSession, events: list[SessionEvent]) -> str | None:
-    record = entry.record
-    match record:
-        case RecordMessage():
-            if entry.conversation_id is None:
-                return None
-            facts = asdict(record)
-            if record.audio_ms is not None and not recordings.exists(session.pk):
-                facts["audio_ms"] = None  # it was deleted meanwhile
-            message = conversations.record_message(
-                conversation_id=entry.conversation_id, session_id=entry.session_id, **facts
-            )
-            return str(message.pk) if message else None
-        case RecordEvent(at_ms, name, data):
-            events.append(
-                SessionEvent(
-                    session_id=entry.session_id, at_ms=at_ms, name=name[:60], data=data, key=entry.key
-                )
-            )
-        case RecordAudio():
-            recordings.begin(session)
-        case RecordTurn():
-            _write_turn(entry.session_id, record)
-        case RecordUsage():
-            ledger.record_usage(
-                session_id=session.pk, engine=session.engine, model=session.model, used=record
-            )
-        case Release(reference):
-            holds.settle(entry.session_id, reference)
-        case RecordEnd(reason, counters):
-            holds.release([entry.session_id])  # its usage is stored: it came before
-            close_session(session_id=entry.session_id, reason=reason, counters=counters)
-    return None
+            if session.slowest_ms is None or session.slowest_ms < late_ms:
+                session.slowest_ms = slower[session.pk] = late_ms
+        if turn is None:
+            turn = turns[session.pk, record.response_id] = Turn(session=session, **values)
+            new.append(turn)
+            continue
+        different = {name for name, value in values.items() if getattr(turn, name) != value}
+        for name in different:
+            setattr(turn, name, values[name])
+        if turn.pk is not None and different:
+            changed.setdefault(turn.pk, (turn, set()))[1].update(different)
+    Turn.objects.bulk_create(new)
+    for turn, names in changed.values():
+        turn.save(update_fields=names)
+    for session_id, late_ms in slower.items():
+        RealtimeSession.objects.filter(pk=session_id).update(slowest_ms=late_ms)

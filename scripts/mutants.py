@@ -111,14 +111,14 @@ MONEY = [
     Mutant(
         "usage settles its hold",
         "realtime/ledger.py",
-        "    holds.settle(session_id, used.settles)\n",
+        "    holds.settle((session.pk, one.settles) for session, one in used)\n",
         "",
         f"{HOLDS} -k writing_it_twice",
     ),
     Mutant(
         "the end of a session gives back its holds",
         "realtime/services.py",
-        "            holds.release([entry.session_id])  # its usage is stored: it came before\n",
+        "        holds.release([session.pk])  # its usage is stored by now\n",
         "",
         f"{HOLDS} -k no_others",
     ),
@@ -317,8 +317,8 @@ MUTANTS = [
     Mutant(
         "a usage row is written once",
         "realtime/ledger.py",
-        "    if created:\n        change",
-        "    if True:\n        change",
+        "        if key in kept:\n",
+        "        if False:\n",
         "tests/operations/test_ledger.py -k comes_twice",
     ),
     Mutant(

@@ -90,7 +90,7 @@ def test_money_is_summed_from_rows_and_from_sessions_alike(db: None) -> None:
         )
         for answer in range(3):
             used = RecordUsage("response", f"r{answer}", text_out=1_000 + answer, model="m")
-            ledger.record_usage(session_id=session.pk, engine="openai", model="m", used=used)
+            ledger.charge([(session, used)])
     by_user = ledger.totals(UsageRecord.objects.all(), "user")
     by_session = RealtimeSession.objects.aggregate(sum=Sum("cost_usd"))["sum"]
     assert [row["total_usd"] for row in by_user] == [by_session] == [Decimal("0.14414400")]
