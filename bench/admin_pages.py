@@ -25,6 +25,7 @@ DAYS = 30
 TURNS, USAGE = 6, 7  # of each session
 LIST = "/admin/realtime/realtimesession/"
 DASHBOARD = f"{LIST}dashboard/"
+TOTALS = "/admin/realtime/usagerecord/totals/"
 
 
 def statements(sessions: int, events: int, more: list[str]) -> dict[str, str]:
@@ -120,9 +121,11 @@ def pages() -> dict[str, str]:
         "usage": "/admin/realtime/usagerecord/",
         "usage of a session": f"/admin/realtime/usagerecord/?q={session.pk}",
     }
-    return lists | {
+    totals = {f"totals by {by}": f"{TOTALS}?by={by}" for by in ("user", "model", "day")}
+    dashboards = {
         f"dashboard, {period}": f"{DASHBOARD}?period={period}" for period in ("day", "week", "month")
     }
+    return lists | totals | dashboards
 
 
 def measure(rounds: int, limit_ms: float) -> list[str]:

@@ -158,6 +158,7 @@ class SessionEventAdmin(HistoryAdmin):
 
 @admin.register(UsageRecord)
 class UsageRecordAdmin(HistoryAdmin):
+    change_list_template = "admin/realtime/usagerecord/change_list.html"
     list_display = (
         *("created_at", "person", "meter", "text_in", "audio_in", "cached_text", "cached_audio", "text_out"),
         *("audio_out", "seconds", "model", "usd", "reference", "session_id"),
@@ -168,6 +169,13 @@ class UsageRecordAdmin(HistoryAdmin):
     search_fields = ("=reference",)
     search_help_text = _("Session id, response or item id, or user name")
     ordering = ("-pk",)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:  # type: ignore[override]
+        """With the totals."""
+        from realtime.operations.totals import totals_page
+
+        totals = path("totals/", self.admin_site.admin_view(totals_page), name="realtime_totals")
+        return [totals, *super().get_urls()]
 
     @admin.action(description=_("Export as CSV"), permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> HttpResponse:

@@ -172,9 +172,9 @@ def export(rows: QuerySet[UsageRecord], kind: str) -> Iterator[str]:
         for row in data:
             yield json.dumps(row) + "\n"
         return
-    yield _csv_line(EXPORTED)
+    yield csv_line(EXPORTED)
     for row in data:
-        yield _csv_line("" if row[name] is None else row[name] for name in EXPORTED)
+        yield csv_line("" if row[name] is None else row[name] for name in EXPORTED)
 
 
 def _exported(row: UsageRecord) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _exported(row: UsageRecord) -> dict[str, Any]:
     }
 
 
-def _csv_line(values: Iterable[Any]) -> str:
+def csv_line(values: Iterable[Any]) -> str:
     """One CSV line. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
     line = io.StringIO()
     csv.writer(line).writerow(

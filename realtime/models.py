@@ -226,6 +226,45 @@ class UsageRecord(models.Model):
         return f"{self.meter} {self.reference}"
 
 
+class UsageDay(models.Model):
+    """That the usage rows of a day are summed up in `UsageSum` (see `usage_days.py`). Can be made again."""
+
+    day = models.DateField(primary_key=True)  # of the site's time zone
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d}"
+
+
+class UsageSum(models.Model):
+    """What one person used of one model on one day: sums over the usage rows that were written then."""
+
+    day = models.ForeignKey(UsageDay, on_delete=models.CASCADE, related_name="sums")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="usage_sums")
+    model = models.CharField(max_length=80, blank=True)
+    rows = models.PositiveIntegerField(default=0)
+    unknown = models.PositiveIntegerField(default=0)  # rows without a known price
+    answers = models.PositiveIntegerField(default=0)
+    seconds = models.FloatField(default=0)  # of sessions
+    usd = models.DecimalField(max_digits=18, decimal_places=8, default=Decimal(0))
+    text_in = models.PositiveBigIntegerField(default=0)
+    audio_in = models.PositiveBigIntegerField(default=0)
+    image_in = models.PositiveBigIntegerField(default=0)
+    cached_text = models.PositiveBigIntegerField(default=0)
+    cached_audio = models.PositiveBigIntegerField(default=0)
+    cached_image = models.PositiveBigIntegerField(default=0)
+    text_out = models.PositiveBigIntegerField(default=0)
+    audio_out = models.PositiveBigIntegerField(default=0)
+    reasoning_out = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["day", "user", "model"], name="one_sum_per_day_user_and_model")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day_id}/{self.user_id}/{self.model}"
+
+
 class RateCard(models.Model):
     """The prices of one model from a date on, in USD per million tokens, or per minute. Unknown ones are null."""
 

@@ -20,7 +20,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from realtime import budgets, holds, hours, leases, neighbours, services
+from realtime import budgets, holds, hours, leases, neighbours, services, usage_days
 from realtime.admission import Opening
 from realtime.allowance import Verdict
 from realtime.breaker import Breaker
@@ -193,9 +193,10 @@ class Switchboard:
             logger.warning("%d sessions were lost with their process and are ended", lost)
 
     async def _forget(self) -> None:
-        """Spent tokens need to be remembered only as long as somebody could try them again. And sum up past hours."""
+        """Spent tokens need to be remembered only as long as somebody could try them again. And sum up the past."""
         await database_sync_to_async(leases.forget_used_tokens)()
         await database_sync_to_async(hours.settle)()
+        await database_sync_to_async(usage_days.settle)()
 
     def _storage_stuck(self) -> None:
         """What is said now could not be kept: end every session, and begin none until something is stored again."""

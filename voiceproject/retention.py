@@ -13,7 +13,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from conversations.models import AuditEntry, Conversation
 from realtime import recordings
-from realtime.models import RealtimeSession, Recording, UsedToken
+from realtime.models import RealtimeSession, Recording, UsageDay, UsedToken
 
 BATCH = 500
 ATTEMPTS_KEPT = timedelta(days=1)
@@ -30,6 +30,7 @@ def due(now: datetime | None = None) -> dict[str, QuerySet[Model]]:
         "conversations": Conversation.objects.filter(Q(updated_at__lt=silent) | Q(deleted_at__lt=deleted)),
         "recordings": Recording.objects.filter(expires_at__lt=now),
         "sessions": RealtimeSession.objects.filter(ended_at__lt=ended),
+        "days of usage sums": UsageDay.objects.filter(day__lt=ended.date()),
         "audit entries": AuditEntry.objects.filter(at__lt=ended),
         "spent tokens": UsedToken.objects.filter(used_at__lt=now - ATTEMPTS_KEPT),
         "expired refresh tokens": OutstandingToken.objects.filter(expires_at__lt=now),
