@@ -8,6 +8,10 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+# What operators look for. An index of those sessions is built on each: a new value needs a migration.
+SLOW_ANSWER_MS = 1_500  # past this, people begin to feel that the answer is late
+EXPENSIVE_USD = Decimal("0.50")
+
 
 class RealtimeSessionQuerySet(models.QuerySet["RealtimeSession"]):
     def active(self) -> Self:
@@ -86,6 +90,17 @@ class RealtimeSession(models.Model):
             models.Index(fields=["cost_usd"]),
             models.Index(fields=["cost_complete", "-started_at"]),
             models.Index(fields=["model", "-started_at"]),
+            # The latest of many slow ones, without sorting them all.
+            models.Index(
+                fields=["-started_at"],
+                condition=models.Q(slowest_ms__gt=SLOW_ANSWER_MS),
+                name="slow_sessions",
+            ),
+            models.Index(
+                fields=["-started_at"],
+                condition=models.Q(cost_usd__gte=EXPENSIVE_USD),
+                name="expensive_sessions",
+            ),
         ]
 
     def __str__(self) -> str:

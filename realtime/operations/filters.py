@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -13,11 +12,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from realtime.models import RateCard, RealtimeSession, Turn
+from realtime.models import EXPENSIVE_USD, SLOW_ANSWER_MS, RateCard, RealtimeSession, Turn
 
-# Past this, people begin to feel that the answer is late.
-SLOW_ANSWER_MS = 1_500
-EXPENSIVE_USD = Decimal("0.50")
 BAD_ENDS = ("internal", "lost", "storage_stuck")  # and everything that begins with "upstream_"
 MOST_VALUES = 60
 

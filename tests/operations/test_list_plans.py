@@ -68,6 +68,16 @@ def test_a_list_is_cut_short_by_an_index_before_anything_else(page: Client, name
         assert not [step for step in plan(sql, params) if step == "USE TEMP B-TREE FOR ORDER BY"], sql
 
 
+@pytest.mark.parametrize("trouble", ["slow", "expensive"])
+def test_the_latest_of_many_such_sessions_are_found_without_sorting_them(page: Client, trouble: str) -> None:
+    [rows] = [
+        (sql, params)
+        for sql, params in asked_for(page, f"{LISTS['session']}?trouble={trouble}")
+        if "ORDER BY" in sql and "started_at" in sql and "COUNT" not in sql
+    ]
+    assert f"USING INDEX {trouble}_sessions" in plan(*rows)[0]
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
