@@ -51,7 +51,7 @@ def statements(sessions: int, events: int, more: list[str]) -> dict[str, str]:
                 response_created_ms, silence_ms, endpointing_ms, first_delta_ms, playout_start_ms, response_latency_ms,
                 heard_ms, generated_ms)
             SELECT id, 'r' || i, 'i' || i, 'completed', started_at, i * 9000, i * 9000 + 50, 500, 50,
-                200 + abs(random()) % 900, 80, 330 + abs(random()) % 900, 3000, 3000
+                200 + abs(random()) % 900, 80, 830 + abs(random()) % 900, 3000, 3000
             FROM realtime_realtimesession CROSS JOIN n""",  # noqa: S608
         "usage": f"""
             {numbers.format(USAGE)}

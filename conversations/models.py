@@ -188,6 +188,7 @@ class Preferences(models.Model):
     keep = models.CharField(max_length=10, default=choices.KEEP_DEFAULT)  # for new conversations
 
     class Meta:
+        verbose_name = _("preferences")
         verbose_name_plural = _("preferences")
 
     def __str__(self) -> str:

@@ -45,10 +45,15 @@ class TurnMarks:
             endpointing_ms=_between(self.input_ended_ms, self.created_ms),
             first_delta_ms=_between(self.created_ms, self.first_delta_ms),
             playout_start_ms=_between(self.first_delta_ms, self.first_heard_ms),
-            response_latency_ms=_between(self.input_ended_ms, self.first_heard_ms),
+            response_latency_ms=self._latency_ms(),
             heard_ms=self.heard_ms,
             generated_ms=self.generated_ms,
         )
+
+    def _latency_ms(self) -> int | None:
+        """The answer latency: all that the person waited, from the end of speech itself where it is told."""
+        since_told_ms = _between(self.input_ended_ms, self.first_heard_ms)
+        return None if since_told_ms is None else (self.silence_ms or 0) + since_told_ms
 
 
 def _between(start: int | None, stop: int | None) -> int | None:

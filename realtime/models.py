@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 # What operators look for. An index of those sessions is built on each: a new value needs a migration.
-SLOW_ANSWER_MS = 1_500  # past this, people begin to feel that the answer is late
+SLOW_ANSWER_MS = 2_000  # answer latency; past this, people begin to feel that the answer is late
 EXPENSIVE_USD = Decimal("0.50")
 
 
@@ -73,7 +73,7 @@ class RealtimeSession(models.Model):
     device = models.CharField(max_length=40, blank=True, db_index=True)
     # Sums over the rows that belong to it, kept here so that lists can filter by them.
     errors = models.PositiveIntegerField(default=0)
-    slowest_ms = models.PositiveIntegerField(null=True, blank=True)  # the latest answer to be heard
+    slowest_ms = models.PositiveIntegerField(null=True, blank=True)  # the longest answer latency
     cost_usd = models.DecimalField(max_digits=14, decimal_places=8, default=Decimal(0))
     cost_complete = models.BooleanField(default=True)  # False: some usage has no known price
 
@@ -153,11 +153,14 @@ class Turn(models.Model):
     endpointing_ms = models.IntegerField(null=True)  # speech stopped -> response created
     first_delta_ms = models.IntegerField(null=True)  # response created -> first audio delta
     playout_start_ms = models.IntegerField(null=True)  # first audio delta -> first sample heard
-    response_latency_ms = models.IntegerField(null=True)  # speech stopped -> first sample heard
+    # The answer latency, the four above together: end of speech (its silence included) -> first sample heard.
+    response_latency_ms = models.IntegerField(null=True)
     heard_ms = models.IntegerField(null=True)
     generated_ms = models.IntegerField(null=True)
 
     class Meta:
+        verbose_name = _("turn")
+        verbose_name_plural = _("turns")
         constraints = [
             models.UniqueConstraint(fields=["session", "response_id"], name="one_turn_per_response")
         ]
@@ -177,6 +180,8 @@ class SessionEvent(models.Model):
     key = models.UUIDField(null=True, unique=True, editable=False)  # the journal's: a replay adds nothing
 
     class Meta:
+        verbose_name = _("session event")
+        verbose_name_plural = _("session events")
         indexes = [models.Index(fields=["session", "at_ms"]), models.Index(fields=["name", "id"])]
 
     def __str__(self) -> str:
@@ -230,6 +235,8 @@ class UsageRecord(models.Model):
     estimated = models.BooleanField(default=False)  # cut off before the upstream told: at most so much
 
     class Meta:
+        verbose_name = _("usage record")
+        verbose_name_plural = _("usage records")
         constraints = [
             models.UniqueConstraint(
                 fields=["session", "meter", "reference"], name="one_usage_row_per_reference"

@@ -40,7 +40,7 @@ def a_session(user: User, conversation: Conversation | None = None) -> RealtimeS
         end_reason="ended",
         auth_hash="a-fingerprint-of-a-login",
     )
-    Turn.objects.create(session=session, response_id="resp-1", status="completed", response_latency_ms=2_000)
+    Turn.objects.create(session=session, response_id="resp-1", status="completed", response_latency_ms=3_000)
     SessionEvent.objects.create(session=session, at_ms=5, name="speech.started")
     UsageRecord.objects.create(session=session, meter="response", reference="resp-1", audio_in=7)
     return session

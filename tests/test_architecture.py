@@ -48,6 +48,7 @@ SHELL = {
     "traces",
     "upstream",
     "upstream_picows",
+    "usage_days",
     "watchdog",
     "web_server",
 }

@@ -1,10 +1,14 @@
-"""The picture of a session: who spoke when, what was heard, what happened. Pure: rows in, shapes in pixels out."""
+"""The picture of a session: who spoke when, what was heard, what happened. Rows in, shapes in pixels out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 WIDTH_PX, MOST_PX = 1_000, 8_000
 PX_PER_S = 8.0  # of sessions that are longer than the width holds
@@ -14,15 +18,15 @@ LANE_PX = 28
 LEAST_PX = 1.5
 
 # Event -> (kind of mark, what it says). Kinds are classes of the style sheet, letters tell them without colour.
-MARKS: dict[str, tuple[str, str, str]] = {
-    "interruption": ("interruption", "I", "interrupted"),
-    "tool.called": ("tool", "T", "function called"),
-    "upstream.error": ("error", "E", "error of the upstream"),
-    "upstream.lost": ("error", "U", "upstream lost"),
-    "upstream.rotated": ("reconnect", "R", "upstream rotated"),
-    "upstream.ready": ("ready", "↑", "upstream ready"),
-    "browser.resumed": ("reconnect", "B", "browser came back"),
-    "ended": ("end", "■", "ended"),
+MARKS: dict[str, tuple[str, str, Promise]] = {
+    "interruption": ("interruption", "I", gettext_lazy("interrupted")),
+    "tool.called": ("tool", "T", gettext_lazy("function called")),
+    "upstream.error": ("error", "E", gettext_lazy("error of the upstream")),
+    "upstream.lost": ("error", "U", gettext_lazy("upstream lost")),
+    "upstream.rotated": ("reconnect", "R", gettext_lazy("upstream rotated")),
+    "upstream.ready": ("ready", "↑", gettext_lazy("upstream ready")),
+    "browser.resumed": ("reconnect", "B", gettext_lazy("browser came back")),
+    "ended": ("end", "■", gettext_lazy("ended")),
 }
 
 
@@ -106,9 +110,11 @@ def draw(length_ms: int, events: Iterable[EventRow], turns: Iterable[TurnRow]) -
 
     def span(kind: str, y: int, start_ms: float, end_ms: float, what: str) -> None:
         start_ms, end_ms = max(0.0, start_ms), min(float(length_ms), max(start_ms, end_ms))
-        title = f"{what}: {clock(start_ms)} to {clock(end_ms)}"
+        times = _("%(start)s to %(end)s") % {"start": clock(start_ms), "end": clock(end_ms)}
         width = max(LEAST_PX, (end_ms - start_ms) * scale)
-        picture.shapes.append(Shape(kind, round(LABEL_PX + start_ms * scale, 1), y, round(width, 1), title))
+        picture.shapes.append(
+            Shape(kind, round(LABEL_PX + start_ms * scale, 1), y, round(width, 1), f"{what}: {times}")
+        )
 
     speaking: int | None = None
     away: int | None = None
@@ -118,12 +124,12 @@ def draw(length_ms: int, events: Iterable[EventRow], turns: Iterable[TurnRow]) -
                 speaking = event.at_ms
             case "speech.stopped":
                 if speaking is not None:
-                    span("person", PERSON_Y, speaking, event.at_ms, "the person speaks")
+                    span("person", PERSON_Y, speaking, event.at_ms, _("the person speaks"))
                 speaking = None
             case "browser.gone":
                 away = event.at_ms
         if event.name in ("browser.resumed", "ended") and away is not None:
-            span("away", PERSON_Y, away, event.at_ms, "the browser was away")
+            span("away", PERSON_Y, away, event.at_ms, _("the browser was away"))
             away = None
         if event.name in MARKS:
             kind, letter, text = MARKS[event.name]
@@ -132,7 +138,7 @@ def draw(length_ms: int, events: Iterable[EventRow], turns: Iterable[TurnRow]) -
             x = round(LABEL_PX + min(event.at_ms, length_ms) * scale, 1)
             picture.marks.append(Shape(kind, x, MARKS_Y, 0, title, letter))
     if speaking is not None:
-        span("person", PERSON_Y, speaking, length_ms, "the person speaks")
+        span("person", PERSON_Y, speaking, length_ms, _("the person speaks"))
     for turn in turns:
         _draw_answer(turn, span)
     step_s = next(
@@ -148,32 +154,27 @@ def _draw_answer(turn: TurnRow, span: Any) -> None:
         return
     start = turn.response_created_ms + (turn.first_delta_ms or 0) + (turn.playout_start_ms or 0)
     if turn.first_delta_ms is not None:
-        span("waiting", ASSISTANT_Y, turn.input_ended_ms or turn.response_created_ms, start, "waiting")
+        span("waiting", ASSISTANT_Y, turn.input_ended_ms or turn.response_created_ms, start, _("waiting"))
     heard, generated = turn.heard_ms or 0, turn.generated_ms or 0
     if heard:
-        span("heard", ASSISTANT_Y, start, start + heard, "heard")
+        span("heard", ASSISTANT_Y, start, start + heard, _("heard"))
     if generated > heard:
-        span("unheard", ASSISTANT_Y, start + heard, start + generated, "made, not heard")
-
-
-def _whole_ms(turn: TurnRow) -> int | None:
-    """From the end of speech itself, or of typing, to the first sample heard."""
-    return None if turn.response_latency_ms is None else turn.response_latency_ms + (turn.silence_ms or 0)
+        span("unheard", ASSISTANT_Y, start + heard, start + generated, _("made, not heard"))
 
 
 def waterfalls(turns: Sequence[TurnRow], width_px: float = 300.0) -> list[Waterfall]:
     """A waterfall per turn, all on one scale: the slowest fills the width."""
-    slowest = max((_whole_ms(turn) or 0 for turn in turns), default=0)
+    slowest = max((turn.response_latency_ms or 0 for turn in turns), default=0)
     scale = width_px / max(1, slowest)
     found = []
     for turn in turns:
         stages: list[Stage] = []
         x = 0.0
         for kind, ms, what in (
-            ("silence", turn.silence_ms, "end of speech until turn detection was sure of it"),
-            ("endpointing", turn.endpointing_ms, "from there to the answer's start"),
-            ("model", turn.first_delta_ms, "the answer's start to its first sound"),
-            ("playout", turn.playout_start_ms, "first sound to the first sample heard"),
+            ("silence", turn.silence_ms, _("end of speech until turn detection was sure of it")),
+            ("endpointing", turn.endpointing_ms, _("from there to the answer's start")),
+            ("model", turn.first_delta_ms, _("the answer's start to its first sound")),
+            ("playout", turn.playout_start_ms, _("first sound to the first sample heard")),
         ):
             if ms is not None and turn.response_latency_ms is not None:
                 stages.append(
@@ -186,7 +187,7 @@ def waterfalls(turns: Sequence[TurnRow], width_px: float = 300.0) -> list[Waterf
                 turn.response_id,
                 turn.status,
                 "" if began is None else clock(began),
-                _whole_ms(turn),
+                turn.response_latency_ms,
                 tuple(stages),
                 turn.heard_ms,
                 turn.generated_ms,

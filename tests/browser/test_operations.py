@@ -87,7 +87,12 @@ def test_an_operator_sees_what_happened_in_a_call_and_ends_it(
     expect(page.locator(".voice-waterfall rect").first).to_be_visible()
     turn = Turn.objects.filter(response_latency_ms__isnull=False).order_by("pk").first()
     assert turn is not None
-    stages = (turn.endpointing_ms or 0) + (turn.first_delta_ms or 0) + (turn.playout_start_ms or 0)
+    stages = (
+        (turn.silence_ms or 0)
+        + (turn.endpointing_ms or 0)
+        + (turn.first_delta_ms or 0)
+        + (turn.playout_start_ms or 0)
+    )
     assert abs(stages - turn.response_latency_ms) <= 20  # type: ignore[operator]
     expect(page.locator(".voice-waterfall .silence").first).to_be_visible()
     expect(page.get_by_text(re.compile(r"^Chrome \d+ · Linux"))).to_be_visible()

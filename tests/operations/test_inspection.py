@@ -21,6 +21,7 @@ from realtime import leases, services
 from realtime.conf import RelayConfig
 from realtime.effects import RecordEvent, RecordTurn
 from realtime.journal import Entry
+from realtime.latency import TurnMarks
 from realtime.models import ProbeRun, RateCard, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.dashboard import dashboard
 from realtime.operations.timeline import LABEL_PX, MOST_PX, draw, waterfalls
@@ -46,7 +47,7 @@ ANSWER = {
     "endpointing_ms": 200,
     "first_delta_ms": 300,
     "playout_start_ms": 100,
-    "response_latency_ms": 600,
+    "response_latency_ms": 1_100,
     "heard_ms": 1_000,
     "generated_ms": 4_000,
 }
@@ -102,7 +103,7 @@ class TestTimeline:
         assert picture.marks[0].x <= picture.width
 
     def test_the_stages_of_a_waterfall_add_up_to_the_whole(self) -> None:
-        slow = {**ANSWER, "first_delta_ms": 1_500, "response_latency_ms": 1_800}
+        slow = {**ANSWER, "first_delta_ms": 1_500, "response_latency_ms": 2_300}
         for row in waterfalls([turn(**ANSWER), turn(**slow)]):
             assert abs(sum(stage.ms for stage in row.stages) - row.total_ms) <= 20
             last = row.stages[-1]
@@ -144,6 +145,21 @@ class TestStored:
         services.write_entries([Entry(session.pk, None, record) for record in records])
         session.refresh_from_db()
         assert (session.errors, session.slowest_ms) == (2, 2_000)
+
+    def test_the_longest_latency_of_a_session_is_that_of_its_waterfalls(self, ada: User) -> None:
+        session = a_session(ada)
+        marks = [
+            TurnMarks("r1", input_ended_ms=9_000, silence_ms=500, created_ms=9_100, first_delta_ms=9_300),
+            TurnMarks("r2", input_ended_ms=20_000, silence_ms=None, created_ms=20_100, first_delta_ms=20_300),
+        ]
+        for mark, heard_ms in zip(marks, (9_400, 20_450), strict=True):
+            mark.heard(heard_ms, heard_ms)
+        services.write_entries([Entry(session.pk, None, mark.record()) for mark in marks])
+        session.refresh_from_db()
+        drawn = waterfalls(session.turn_rows.order_by("pk"))
+        assert [row.total_ms for row in drawn] == [500 + 400, 450]
+        assert [sum(stage.ms for stage in row.stages) for row in drawn] == [900, 450]
+        assert session.slowest_ms == 900
 
 
 class TestPage:

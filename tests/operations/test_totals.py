@@ -213,7 +213,7 @@ class TestPage:
 
     def test_a_line_leads_to_its_days(self, operators: Client) -> None:
         row = operators.get(PAGE, {"since": "2026-11-18"}).context["rows"][0]
-        assert self.rows(operators, **{"by": "day", "user": "bob", "since": "2026-11-18"}) == {
+        assert self.rows(operators, by="day", user="bob", since="2026-11-18") == {
             row.name: f"{row.sums['usd']:.2f}" for row in operators.get(PAGE + row.more).context["rows"]
         }
 

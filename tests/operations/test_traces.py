@@ -38,7 +38,7 @@ TURN = RecordTurn(
     response_created_ms=2_100,
     first_delta_ms=300,
     playout_start_ms=80,
-    response_latency_ms=480,
+    response_latency_ms=980,
 )
 
 

@@ -54,7 +54,8 @@ def test_the_page_says_when_the_first_sample_was_heard_and_the_stages_add_up_to_
     turn = turn_of(session.browser_message(started, 3_460))
     assert turn is not None
     assert (turn.silence_ms, turn.endpointing_ms, turn.first_delta_ms) == (500, 100, 200)
-    assert (turn.playout_start_ms, turn.response_latency_ms) == (112, 412)
+    assert (turn.playout_start_ms, turn.response_latency_ms) == (112, 912)
+    assert turn.response_latency_ms == 500 + 100 + 200 + 112
 
 
 def test_a_page_without_a_clock_is_believed_when_it_speaks() -> None:
@@ -62,7 +63,7 @@ def test_a_page_without_a_clock_is_believed_when_it_speaks() -> None:
     an_answer(session)
     turn = turn_of(session.browser_message({"type": "playout.started", "item_id": "a"}, 3_460))
     assert turn is not None
-    assert turn.response_latency_ms == 460
+    assert turn.response_latency_ms == 960
 
 
 def test_only_the_first_sample_of_an_answer_counts() -> None:
@@ -92,7 +93,7 @@ def test_a_page_cannot_move_a_moment_out_of_its_bounds(told_ms: float, kept_ms: 
         session.browser_message({"type": "playout.started", "item_id": "a", "at_ms": told_ms}, 3_460)
     )
     assert turn is not None
-    assert turn.response_latency_ms == kept_ms - 3_000
+    assert turn.response_latency_ms == 500 + kept_ms - 3_000
 
 
 def test_typing_waits_for_no_silence() -> None:
