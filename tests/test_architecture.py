@@ -75,6 +75,7 @@ STORING = {
     "services",
     "tokens",
     "traces",
+    "usage_days",
 }
 
 NOT_PURE = {
