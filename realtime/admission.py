@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, ConversationQuerySet, Message, Preferences
-from realtime import access, budgets, holds, ledger, ownership, tokens, tools
+from realtime import access, budgets, holds, ledger, memory, ownership, tokens, tools
 from realtime.conf import RelayConfig, Seed, relay_config
 from realtime.exceptions import Refused
 from realtime.leases import lease_end
@@ -28,6 +28,7 @@ from realtime.user_agents import browser_of, device_of
 HISTORY_MESSAGES = 40
 HISTORY_CHARS = 8_000  # about 2,000 tokens
 LOW_DISK_S = 300
+FULL_S = 60  # lines, chats or memory: something ends within a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ def mint(
         conversation = resumed.conversation
     else:
         _check_space()
+        _check_memory()
         conversation = _conversation_for(user, conversation_id, resume_session_id)
         _check_limits(user, conversation, modality)
         budgets.refuse_if_spent(holds.first_wish(config_for(user, modality), user.pk))
@@ -119,6 +121,13 @@ def _check_space() -> None:
     if shutil.disk_usage(settings.DATA_DIR).free < settings.REALTIME_MIN_FREE_MB * 2**20:
         sentence = "The site is short of space. Ask the administrator."
         raise Refused(503, "busy.disk", sentence, retry_after_s=LOW_DISK_S)
+
+
+def _check_memory() -> None:
+    """Refuse new sessions before memory runs out; those that go on may use what is left."""
+    if memory.share_used() >= 1:
+        sentence = "The site is at its limit right now. Try again in a minute."
+        raise Refused(503, "busy.memory", sentence, retry_after_s=FULL_S)
 
 
 def configured() -> bool:
@@ -168,11 +177,20 @@ def _empty_conversation(user: Any, mine: ConversationQuerySet) -> Conversation |
 
 
 def _check_limits(user: Any, conversation: Conversation, modality: str) -> None:
-    """Concurrent voice sessions. One in the same conversation does not count: the new one takes its place."""
-    if modality != RealtimeSession.Modality.VOICE:
-        return
+    """Concurrent sessions, calls and typed ones by themselves: a typed one takes no voice line.
+
+    One in the same conversation does not count: the new one takes its place.
+    """
     live = RealtimeSession.objects.active().filter(modality=modality, lease_until__gte=timezone.now())
     live = live.exclude(conversation=conversation)
+    if modality == RealtimeSession.Modality.TEXT:
+        if live.filter(user=user).count() >= settings.REALTIME_MAX_TEXT_SESSIONS_PER_USER:
+            sentence = "You are writing in many conversations at once. Close one of them, then try again."
+            raise Refused(429, "limit.chats", sentence, retry_after_s=settings.REALTIME_LEASE_SEC)
+        if live.count() >= settings.REALTIME_MAX_TEXT_SESSIONS:
+            sentence = "Many people are writing right now. Try again in a minute."
+            raise Refused(503, "busy.chats", sentence, retry_after_s=FULL_S)
+        return
     if live.filter(user=user).count() >= settings.REALTIME_MAX_SESSIONS_PER_USER:
         raise Refused(
             429,
@@ -182,7 +200,7 @@ def _check_limits(user: Any, conversation: Conversation, modality: str) -> None:
         )
     if live.count() >= settings.REALTIME_MAX_SESSIONS:
         raise Refused(
-            503, "busy.global", "All voice lines are in use. Try again in a minute.", retry_after_s=60
+            503, "busy.global", "All voice lines are in use. Try again in a minute.", retry_after_s=FULL_S
         )
 
 
@@ -239,6 +257,8 @@ def redeem(
     conversation = Conversation.objects.owned_by(user).filter(pk=token.conversation_id).first()
     if conversation is None:
         raise Refused(404, "conversation.not_found", "This conversation does not exist.")
+    if not token.resume:
+        _check_memory()  # again: another process may have granted the token
     try:
         with transaction.atomic():
             UsedToken.objects.create(jti=token.jti, session_id=token.session_uuid)

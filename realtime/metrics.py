@@ -31,6 +31,11 @@ audio_dropped_seconds_total = Counter(
 tokens_total = Counter("voice_tokens_total", "Tokens used", ["kind"])
 cost_usd_total = Counter("voice_cost_usd_total", "Cost at known prices", ["model"])
 unpriced_total = Counter("voice_usage_unpriced_total", "Usage rows without a known price", ["model"])
+memory_used = Gauge(
+    "voice_memory_used",
+    "Memory held, of what may be held: from 1 on no session begins",
+    multiprocess_mode="max",
+)
 admission_refused_total = Counter("voice_admission_refused_total", "Sessions not granted", ["reason"])
 probe_success = Gauge(
     "voice_probe_success", "Whether the latest probe worked", multiprocess_mode="mostrecent"

@@ -357,6 +357,27 @@ MUTANTS = [
         "tests/operations/test_traces.py -k exporter_that_fails",
     ),
     Mutant(
+        "short of memory no session is granted",
+        "realtime/admission.py",
+        "        _check_memory()\n        conversation =",
+        "        conversation =",
+        "tests/realtime/test_memory.py -k short_of_memory",
+    ),
+    Mutant(
+        "short of memory no session is opened",
+        "realtime/admission.py",
+        "        _check_memory()  # again: another process may have granted the token",
+        "        pass",
+        "tests/realtime/test_memory.py -k short_of_memory",
+    ),
+    Mutant(
+        "typed sessions have a limit of their own",
+        "realtime/admission.py",
+        "        if live.filter(user=user).count() >= settings.REALTIME_MAX_TEXT_SESSIONS_PER_USER:",
+        "        if False:",
+        "tests/realtime/test_mint.py -k typed_sessions",
+    ),
+    Mutant(
         "a token is bound to its origin",
         "realtime/admission.py",
         "if token.origin != origin:",

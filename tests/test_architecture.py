@@ -25,6 +25,7 @@ SHELL = {
     "journal",
     "leases",
     "ledger",
+    "memory",
     "metrics",
     "models",
     "neighbours",

@@ -24,11 +24,11 @@ from prometheus_client import (
     values,
 )
 
-from realtime import metrics, services
+from realtime import memory, metrics, services
 from realtime.switchboard import get_switchboard
 
 DEADLINE_S = 3.0
-MAY_BE_DOWN = {"channel_layer", "upstream"}
+MAY_BE_DOWN = {"channel_layer", "memory", "upstream"}
 JOURNAL_MOST = 500  # records that wait: half of what the journal holds before it spills
 FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 
@@ -40,6 +40,7 @@ async def ready(request: HttpRequest) -> JsonResponse:
 
     A voice service or a channel layer that is down is told ("degraded"), but is no reason to send people elsewhere: no
     other process has another one, conversations can be read, and nothing but the speed of some news needs the layer.
+    Nor is memory that runs short: no session begins then, but those that are live must find their way back.
     """
     checks: dict[str, Callable[[], Awaitable[bool]]] = {
         "database": _database,
@@ -48,6 +49,7 @@ async def ready(request: HttpRequest) -> JsonResponse:
         "taking_sessions": _taking_sessions,
     }
     results = {name: "ok" if await _passes(check) else "failed" for name, check in checks.items()}
+    results["memory"] = "ok" if memory.share_used() < 1 else "failed"
     results["upstream"] = "ok" if get_switchboard().breaker.error is None else "failed"
     down = {name for name, result in results.items() if result == "failed"}
     failed = bool(down - MAY_BE_DOWN)
@@ -99,6 +101,7 @@ def metrics_page(request: HttpRequest) -> HttpResponse:
         return HttpResponse("Send METRICS_TOKEN as a bearer token.\n", status=403, content_type="text/plain")
     live, probe = services.live_sessions(), services.latest_probe()
     metrics.sessions_active.set(live)
+    metrics.memory_used.set(memory.share_used())
     if probe is not None:
         metrics.probe_success.set(1 if probe.ok else 0)
         for stage in probe.stages:

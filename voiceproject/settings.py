@@ -318,6 +318,9 @@ REALTIME_RESUME_GRACE_SEC = env_int("REALTIME_RESUME_GRACE_SEC", 60, low=0, high
 REALTIME_ROTATE_AFTER_SEC = env_int("REALTIME_ROTATE_AFTER_SEC", 3_300, low=1, high=3_500)
 REALTIME_MAX_SESSIONS_PER_USER = env_int("REALTIME_MAX_SESSIONS_PER_USER", 2, low=1, high=100)
 REALTIME_MAX_SESSIONS = env_int("REALTIME_MAX_SESSIONS", 100, low=1, high=100_000)
+REALTIME_MAX_TEXT_SESSIONS_PER_USER = env_int("REALTIME_MAX_TEXT_SESSIONS_PER_USER", 10, low=1, high=1_000)
+REALTIME_MAX_TEXT_SESSIONS = env_int("REALTIME_MAX_TEXT_SESSIONS", 1_000, low=1, high=1_000_000)
+REALTIME_MAX_MEMORY_MIB = env_int("REALTIME_MAX_MEMORY_MIB", 0, low=0, high=10_000_000)
 # With less free space no session begins: what the database refuses must still fit beside it.
 REALTIME_MIN_FREE_MB = env_int("REALTIME_MIN_FREE_MB", 200, low=0, high=10_000_000)
 # Of one address, in one process; addresses of this machine are not limited.

@@ -18,6 +18,7 @@ const PROBLEMS = {
   "voice.disabled": ["upstream_auth", null],
   "voice.not_configured": ["upstream_auth", null],
   "busy.global": ["busy_global", "later"],
+  "busy.memory": ["busy_global", "later"],
   "upstream.auth": ["upstream_auth", null],
   "upstream.config": ["upstream_auth", null],
   "upstream.quota": ["upstream_auth", null],

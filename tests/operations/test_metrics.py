@@ -98,6 +98,7 @@ class TestCounting:
         )
         text = Client().get("/metrics").content.decode()
         assert "voice_sessions_active 1.0" in text
+        assert 0 < value("voice_memory_used") < 1
         assert "voice_probe_success 0.0" in text
         assert 'voice_probe_stage_seconds{stage="tcp"} 0.25' in text
 
@@ -119,9 +120,17 @@ class TestReady:
         assert (await self.ask())[1] == {
             "status": "degraded",
             "checks": {
-                "database": "ok", "channel_layer": "ok", "journal": "ok", "taking_sessions": "ok", "upstream": "failed"
+                "database": "ok", "channel_layer": "ok", "journal": "ok", "taking_sessions": "ok", "memory": "ok",
+                "upstream": "failed",
             },
         }  # fmt: skip
+
+    async def test_a_process_short_of_memory_is_told_and_its_calls_find_their_way_back(
+        self, transactional_db: None, settings: Any
+    ) -> None:
+        settings.REALTIME_MAX_MEMORY_MIB = 1
+        status, body = await self.ask()
+        assert (status, body["status"], body["checks"]["memory"]) == (200, "degraded", "failed")
 
     async def test_a_process_that_leaves_is_not_ready(self, transactional_db: None) -> None:
         get_switchboard().draining = True

@@ -18,6 +18,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from conversations.models import Conversation
 from conversations.services import create_conversation
 from realtime import admission, leases, services
+from realtime.exceptions import Refused
 from realtime.models import RealtimeSession
 
 ADDRESS = "/api/voice/realtime-session"
@@ -156,6 +157,31 @@ def test_a_full_site_answers_503(her: APIClient, bob: Any, settings: Any) -> Non
     live(bob)
     answer = her.post(ADDRESS, {}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (503, "busy.global")
+
+
+def test_typed_sessions_take_no_voice_line_and_have_limits_of_their_own(
+    her: APIClient, ada: Any, bob: Any, settings: Any
+) -> None:
+    settings.REALTIME_MAX_SESSIONS = settings.REALTIME_MAX_SESSIONS_PER_USER = 1
+    settings.REALTIME_MAX_TEXT_SESSIONS_PER_USER = 2
+    typed = [live(ada, modality="text") for _ in range(2)]
+    assert her.post(ADDRESS, {}, format="json").status_code == 200
+    minted = her.post(
+        ADDRESS, {"modality": "text", "conversation_id": str(typed[0].conversation_id)}, format="json"
+    ).json()  # the one that it takes the place of does not count
+    refused = her.post(ADDRESS, {"modality": "text"}, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (429, "limit.chats")
+    assert int(refused["Retry-After"]) > 0
+    live(ada, modality="text")
+    with pytest.raises(Refused, match=r"limit\.chats"):  # counted again when the token is spent
+        admission.redeem(token_text=minted["token"], origin="", worker="w")
+
+    settings.REALTIME_MAX_TEXT_SESSIONS_PER_USER = 10
+    settings.REALTIME_MAX_TEXT_SESSIONS = 4
+    live(bob, modality="text")
+    refused = her.post(ADDRESS, {"modality": "text"}, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (503, "busy.chats")
+    assert refused["Retry-After"] == "60"
 
 
 def test_mints_have_a_pace(her: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from realtime import admission, conf
 from voiceproject.asgi import application as site
 
 FLOOD_BYTES = 16_384
+held: list[bytes] = []  # what `/hold` was asked for last
 
 
 def patient(*args: Any, **fields: Any) -> conf.RelayConfig:
@@ -23,13 +24,25 @@ admission.relay_config = patient
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """`/hang` blocks the loop. Sockets: `/flood` writes without end, `/deaf` never reads, `/left` just ends."""
+    """`/hang` blocks the loop, `/hold` takes memory.
+
+    Sockets: `/flood` writes without end, `/deaf` never reads, `/left` just ends.
+    """
     path = scope["path"]
     if scope["type"] == "http" and path == "/hang":
         seconds = parse_qs(scope["query_string"].decode()).get("seconds", ["60"])[0]
         # A loop that hangs is what this door is for.
         time.sleep(float(seconds))  # noqa: ASYNC251
         await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+    elif scope["type"] == "http" and path == "/hold":
+        held.clear()
+        try:
+            held.append(bytes(int(parse_qs(scope["query_string"].decode())["bytes"][0])))
+            status = 204
+        except MemoryError:
+            status = 507
+        await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
     elif scope["type"] == "websocket" and path in ("/flood", "/deaf", "/left"):
         await receive()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, Self
@@ -132,6 +133,12 @@ class SiteProcess:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    @property
+    def address_space_bytes(self) -> int:
+        """Addresses that it has, whether there is memory behind them or not: what `ulimit -v` limits."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[0])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def kill(self) -> None:
         """As a crash: no handler runs."""
         self.process.kill()
@@ -159,6 +166,14 @@ class SiteProcess:
         )
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return json.load(answer)
+
+    def status_of(self, path: str) -> int:
+        """GET a page; the status of the answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
 
     def log_in(self) -> str:
         """Ada's bearer token."""
