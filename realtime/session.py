@@ -87,6 +87,8 @@ class Session(SessionUpstream):
                 },
             )
         )
+        if received:
+            self.turns.came_back(received["item_id"])
         if self.talk.keeping.audio:
             self._tell_recording()
         self._event("browser.resumed" if resumed else "browser.attached", **hello.get("client", {}))

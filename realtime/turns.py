@@ -32,6 +32,7 @@ class Turns:
         self.estimates: dict[
             str, int
         ] = {}  # samples heard by our clock, of items that wait for playout.cleared
+        self.guessed: dict[str, ItemAudio] = {}  # settled by our clock: the page may still say how it was
         self.position_ms = 0  # when the page last reported
         self.cuts = 0
 
@@ -142,14 +143,28 @@ class Turns:
         self.talk.out.append(marks.record())
 
     def cleared(self, item_id: str, samples: int, now_ms: int) -> None:
-        """The page answered a clear."""
+        """The page answered a clear, in time or after our own estimate: it knows better what was heard."""
         if item_id in self.talk.playout.cleared:
             self._settle(item_id, samples, now_ms)
+        elif audio := self.guessed.pop(item_id, None):
+            audio.heard = min(samples, audio.sent)
+            item = self.talk.transcript.items[item_id]
+            if audio.fully_heard:
+                item.status = COMPLETED
+            self._note_heard(item, audio, now_ms)
 
     def clear_expired(self, item_id: str, now_ms: int) -> None:
         """The page did not answer a clear in time: our own estimate holds."""
-        if item_id in self.talk.playout.cleared:
+        if audio := self.talk.playout.cleared.get(item_id):
             self._settle(item_id, self.estimates.get(item_id, 0), now_ms)
+            if item_id in self.talk.transcript.items:
+                audio.tail = b""
+                self.guessed[item_id] = audio
+
+    def came_back(self, item_id: str) -> None:
+        """The page holds this item. One that was cut while it was away still sounds there: tell it again."""
+        if item_id in self.talk.cut:
+            self.talk.out.append(SendBrowser(message("audio.clear", item_id=item_id)))
 
     def _settle(self, item_id: str, samples: int, now_ms: int) -> None:
         """What was heard of a flushed item is known: tell the upstream, keep it, show it."""
@@ -159,16 +174,19 @@ class Turns:
         item = self.talk.transcript.items.get(item_id)
         if audio is None or item is None:
             return
-        heard_ms, generated_ms = samples_to_ms(audio.heard), samples_to_ms(audio.produced)
-        complete = audio.fully_heard
-        if not complete:
+        heard_ms = samples_to_ms(audio.heard)
+        if not audio.fully_heard:
             # Refused harmlessly when the upstream has dropped the item already: the answer names this event id.
             self.cuts += 1
             event = up.truncate(item_id, heard_ms) if heard_ms else up.delete(item_id)
             self.talk.out.append(SendUpstream({**event, "event_id": f"cut_{self.cuts}"}, overtakes=True))
         elif item.status == PENDING:
             item.status = COMPLETED
-        self.talk.transcript.mark_heard(item, heard_ms, generated_ms, complete)
+        self._note_heard(item, audio, now_ms)
+
+    def _note_heard(self, item: Item, audio: ItemAudio, now_ms: int) -> None:
+        heard_ms, generated_ms = samples_to_ms(audio.heard), samples_to_ms(audio.produced)
+        self.talk.transcript.mark_heard(item, heard_ms, generated_ms, audio.fully_heard)
         item.changed_ms = now_ms
         self.talk.keep_and_show(item)
         if marks := self.talk.marks.get(item.response_id):

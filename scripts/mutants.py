@@ -378,6 +378,20 @@ MUTANTS = [
         "tests/realtime/test_mint.py -k typed_sessions",
     ),
     Mutant(
+        "an item that was cut while its page was away is cleared again",
+        "realtime/session.py",
+        '            self.turns.came_back(received["item_id"])',
+        "            pass",
+        "tests/realtime/test_cut_while_away.py -k comes_back",
+    ),
+    Mutant(
+        "a late word of the page corrects our estimate",
+        "realtime/turns.py",
+        "                self.guessed[item_id] = audio",
+        "                pass",
+        "tests/realtime/test_cut_while_away.py -k meanwhile",
+    ),
+    Mutant(
         "a token is bound to its origin",
         "realtime/admission.py",
         "if token.origin != origin:",

@@ -177,12 +177,14 @@ class SessionMachine(RuleBasedStateMachine):
     def resume(self, reloaded: bool) -> None:
         self.attached, self.begun = True, None
         self.clears.clear()
-        held = [(item_id, count) for item_id, count in self.received.items() if item_id not in self.cut]
-        received = None if reloaded or not held else {"item_id": held[-1][0], "samples": held[-1][1]}
+        held = next(reversed(self.received), None)
+        received = None if reloaded or held is None else {"item_id": held, "samples": self.received[held]}
         if reloaded:
             for item in self.session.talk.playout.items.values():
                 self.received[item.item_id] = item.heard
         self.do(self.session.attach({"uplink_samples": 0, "received": received}, self.now_ms))
+        if received is not None and held in self.session.talk.cut:
+            assert held in self.clears, "the page plays on what was cut while it was away"
 
     @precondition(lambda self: self.attached)
     @rule(ms=st.sampled_from([40, 200]))

@@ -127,6 +127,13 @@ class SiteProcess:
         """All it has printed and logged so far."""
         return "".join(self.lines)
 
+    def wait_until_it_says(self, words: str) -> None:
+        """Wait for a line with these words; fails with all that it said instead."""
+        deadline_s = time.monotonic() + START_S
+        while words not in self.output:
+            assert time.monotonic() < deadline_s, self.output
+            time.sleep(0.02)
+
     @property
     def resident_bytes(self) -> int:
         """Memory that it holds."""
