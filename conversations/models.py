@@ -182,7 +182,15 @@ class Preferences(models.Model):
     )
     voice = models.CharField(max_length=40, blank=True)
     turn_preset = models.CharField(max_length=20, default="normal")
+    turn_custom = models.JSONField(default=dict, blank=True)  # one's own numbers; empty: the site's
+    speed = models.FloatField(default=1.0)  # of the assistant's speech
+    interruptible = models.BooleanField(default=True)
+    noise_reduction = models.CharField(max_length=10, default=choices.NOISE_DEFAULT)
+    speech_language = models.CharField(max_length=10, blank=True)
+    answers = models.CharField(max_length=10, default=choices.ANSWERS_DEFAULT)
+    end_after_sec = models.PositiveSmallIntegerField(default=0)  # of silence; 0: the site's
     captions = models.BooleanField(default=True)
+    caption_style = models.CharField(max_length=10, default=choices.CAPTION_DEFAULT)
     language = models.CharField(max_length=10, blank=True)
     theme = models.CharField(max_length=10, default="system")
     keep = models.CharField(max_length=10, default=choices.KEEP_DEFAULT)  # for new conversations

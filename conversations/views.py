@@ -68,7 +68,7 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
             "allowed": settings.REALTIME_RECORDING,
             "days": settings.REALTIME_RECORDING_RETENTION_DAYS,
         },
-        "voices": choices.VOICE_CHOICES,
+        **_panel_choices(request),
     }
     return render(request, "chat.html", context)
 
@@ -77,7 +77,7 @@ def chat(request: HttpRequest, conversation_id: UUID | None = None) -> HttpRespo
 @private_page
 def voice_test(request: HttpRequest) -> HttpResponse:
     """The page that shows each step of a voice session."""
-    context = {"bootstrap": _bootstrap(request, None, False), "voices": choices.VOICE_CHOICES}
+    context = {"bootstrap": _bootstrap(request, None, False), **_panel_choices(request)}
     return render(request, "voice_test.html", context)
 
 
@@ -119,6 +119,27 @@ def _bootstrap(request: HttpRequest, conversation: Conversation | None, has_more
         },
         "user": {"name": request.user.get_username(), "is_staff": request.user.is_staff},
         "has_more": has_more,
+    }
+
+
+def _panel_choices(request: HttpRequest) -> dict[str, Any]:
+    """What the panel's settings offer. `numbers` are the person's own turn detection, laid over the site's."""
+    site = {
+        "type": settings.REALTIME_VAD_TYPE,
+        "threshold": settings.REALTIME_VAD_THRESHOLD,
+        "prefix_padding_ms": settings.REALTIME_VAD_PREFIX_PADDING_MS,
+        "silence_duration_ms": settings.REALTIME_VAD_SILENCE_DURATION_MS,
+        "eagerness": settings.REALTIME_VAD_EAGERNESS,
+    }
+    ends = [(sec, label) for sec, label in choices.END_AFTER_CHOICES if sec < settings.REALTIME_IDLE_SEC]
+    return {
+        "voices": choices.VOICE_CHOICES,
+        "noises": choices.NOISE_CHOICES,
+        "speech_languages": choices.SPEECH_LANGUAGE_CHOICES,
+        "answer_kinds": choices.ANSWERS_CHOICES,
+        "ends": ends,
+        "caption_styles": choices.CAPTION_CHOICES,
+        "numbers": site | Preferences.of(request.user).turn_custom,
     }
 
 

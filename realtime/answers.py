@@ -59,7 +59,9 @@ class Answers:
             self.talk.cut.add(item_id)
         if item_id in self.talk.cut:
             return None
-        item = self.talk.transcript.open(item_id, "assistant", self.talk.config.modality, now_ms)
+        item = self.talk.transcript.open(
+            item_id, "assistant", "voice" if self.talk.config.speaks else "text", now_ms
+        )
         if item.role != "assistant":
             return None
         item.response_id, item.shown = response_id, True
@@ -74,7 +76,7 @@ class Answers:
         delta = up.text_of(event, "delta")
         if item is None or not delta or item.status != PENDING:
             return
-        self._note_first_delta(item, now_ms, spoken=self.talk.config.modality == "text")
+        self._note_first_delta(item, now_ms, spoken=not self.talk.config.speaks)
         self.talk.show_delta(item, delta, now_ms)
         if now_ms - item.checkpoint_ms >= CHECKPOINT_MS:
             item.checkpoint_ms = now_ms

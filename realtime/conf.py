@@ -16,7 +16,9 @@ TURN_PRESETS: dict[str, dict[str, Any] | None] = {
     "noisy": {"threshold": 0.75, "silence_duration_ms": 600},
     "patient": {"silence_duration_ms": 1200},
     "push_to_talk": None,
+    "custom": {},  # the person's own numbers
 }
+ANY_LANGUAGE = "any"  # the recogniser is told none
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class RelayConfig:
     instructions: str
     transcription_model: str = "gpt-transcribe"
     language: str = ""
+    noise_reduction: str = "near_field"  # or far_field, or off
+    written_answers: bool = False  # the person speaks and reads
     api_key: str = field(default="", repr=False)
     modality: str = "voice"
     keep: str = "transcript"  # what the person lets be kept: see `keeping.py`
@@ -69,6 +73,11 @@ class RelayConfig:
     reconnect_tries: int = 5
     upstream_library: str = "websockets"
     responses_per_minute: int = 30
+
+    @property
+    def speaks(self) -> bool:
+        """Whether answers are sound."""
+        return self.modality == "voice" and not self.written_answers
 
     @property
     def is_local(self) -> bool:
@@ -104,9 +113,24 @@ def default_turn_detection(settings: Any) -> dict[str, Any] | None:
     }
 
 
-def turn_detection_for(settings: Any, preset: str) -> dict[str, Any] | None:
-    """The site's block with a person's preset laid over it."""
+def turn_detection_block(chosen: dict[str, Any]) -> dict[str, Any] | None:
+    """A page's choice as the upstream's block; only what fits the kind is passed on."""
+    if chosen["type"] == "none":
+        return None
+    names = ("eagerness",) if chosen["type"] == "semantic_vad" else (
+        "threshold",
+        "prefix_padding_ms",
+        "silence_duration_ms",
+    )  # fmt: skip
+    block = {name: chosen[name] for name in names if name in chosen}
+    return {"type": chosen["type"], **block, "create_response": True, "interrupt_response": True}
+
+
+def turn_detection_for(settings: Any, preset: str, custom: dict[str, Any]) -> dict[str, Any] | None:
+    """The site's block with a person's preset laid over it; `custom`: their own numbers, or empty."""
     block, change = default_turn_detection(settings), TURN_PRESETS.get(preset, {})
+    if preset == "custom" and custom and block is not None:
+        return turn_detection_block(custom)
     if change is None or block is None:
         return None
     return {**block, **change} if block["type"] == "server_vad" else block
@@ -118,13 +142,22 @@ def relay_config(
     modality: str = "voice",
     voice: str = "",
     preset: str = "normal",
+    turn_custom: dict[str, Any] | None = None,
+    noise_reduction: str = "near_field",
+    written_answers: bool = False,
+    end_after_sec: int = 0,
     language: str = "",
     history: tuple[Seed, ...] = (),
     first_position: int = 0,
     safety_identifier: str = "",
     tools: tuple[dict[str, Any], ...] = (),
 ) -> RelayConfig:
-    """The configuration of one session from the settings as they are now."""
+    """The configuration of one session from the settings as they are now.
+
+    `end_after_sec`: of silence, if that is sooner than the site would end a call; 0: as the site does.
+    """
+    custom = turn_custom or {}
+    idle_sec = min(end_after_sec or settings.REALTIME_IDLE_SEC, settings.REALTIME_IDLE_SEC)
     return RelayConfig(
         upstream_url=settings.REALTIME_BASE_URL,
         api_key=settings.OPENAI_API_KEY,
@@ -132,18 +165,20 @@ def relay_config(
         voice=voice or settings.REALTIME_VOICE,
         instructions=settings.REALTIME_INSTRUCTIONS,
         transcription_model=settings.REALTIME_TRANSCRIPTION_MODEL,
-        language=language or settings.REALTIME_LANGUAGE,
+        language="" if language == ANY_LANGUAGE else language or settings.REALTIME_LANGUAGE,
+        noise_reduction=noise_reduction,
+        written_answers=written_answers,
         modality=modality,
         may_record=settings.REALTIME_RECORDING,
-        turn_detection=turn_detection_for(settings, preset) if modality == "voice" else None,
-        turn_presets={name: turn_detection_for(settings, name) for name in TURN_PRESETS},
+        turn_detection=turn_detection_for(settings, preset, custom) if modality == "voice" else None,
+        turn_presets={name: turn_detection_for(settings, name, custom) for name in TURN_PRESETS},
         max_output_tokens=settings.REALTIME_MAX_OUTPUT_TOKENS,
         tools=tools,
         history=history,
         first_position=first_position,
         safety_identifier=safety_identifier,
         max_session_ms=settings.REALTIME_MAX_SESSION_SEC * 1000,
-        idle_ms=settings.REALTIME_IDLE_SEC * 1000,
+        idle_ms=idle_sec * 1000,
         resume_grace_ms=settings.REALTIME_RESUME_GRACE_SEC * 1000,
         rotate_after_ms=settings.REALTIME_ROTATE_AFTER_SEC * 1000,
         responses_per_minute=settings.REALTIME_MAX_RESPONSES_PER_MIN,

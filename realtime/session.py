@@ -14,6 +14,7 @@ from realtime import upstream_events as up
 from realtime.allowance import RENEW_MS
 from realtime.audio import BYTES_PER_SAMPLE, samples_to_ms
 from realtime.browser_events import MAX_TEXT_CHARS, message
+from realtime.conf import turn_detection_block
 from realtime.effects import (
     CloseBrowser,
     Effect,
@@ -211,7 +212,7 @@ class Session(SessionUpstream):
         if said.keys() & {"turn_detection", "turn_preset", "interruptible"}:
             if "turn_detection" in said:
                 self.talk.keeping.thrown_away()
-                self.talk.turn_detection = up.turn_detection_block(said["turn_detection"])
+                self.talk.turn_detection = turn_detection_block(said["turn_detection"])
             elif "turn_preset" in said:
                 self.talk.keeping.thrown_away()
                 preset = self.config.turn_presets.get(said["turn_preset"], self.config.turn_detection)

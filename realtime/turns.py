@@ -99,7 +99,7 @@ class Turns:
                 self.talk.discard(item)
                 continue
             item.status, item.changed_ms = INTERRUPTED, now_ms
-            if self.talk.config.modality == "voice":
+            if self.talk.config.speaks:
                 item.heard_chars = item.heard_ms = item.generated_ms = 0
             self.talk.keep_and_show(item)
         if flushed or busy:

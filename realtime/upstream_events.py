@@ -40,7 +40,7 @@ def session_update(config: RelayConfig, event_id: str) -> dict[str, Any]:
     """The whole configuration of a session; the browser has no say in it beyond its checked choices."""
     session: dict[str, Any] = {
         "type": "realtime",
-        "output_modalities": ["audio" if config.modality == "voice" else "text"],
+        "output_modalities": ["audio" if config.speaks else "text"],
         "instructions": config.instructions,
         "max_output_tokens": config.max_output_tokens,
         "tools": [dict(tool) for tool in config.tools],
@@ -50,15 +50,14 @@ def session_update(config: RelayConfig, event_id: str) -> dict[str, Any]:
         transcription: dict[str, Any] = {"model": config.transcription_model}
         if config.language:
             transcription["language"] = config.language
-        session["audio"] = {
-            "input": {
-                "format": PCM_FORMAT,
-                "transcription": transcription,
-                "turn_detection": config.turn_detection,
-                "noise_reduction": {"type": "near_field"},
-            },
-            "output": {"format": PCM_FORMAT, "voice": config.voice},
+        heard: dict[str, Any] = {
+            "format": PCM_FORMAT,
+            "transcription": transcription,
+            "turn_detection": config.turn_detection,
         }
+        if config.noise_reduction != "off":  # unless asked for there is none
+            heard["noise_reduction"] = {"type": config.noise_reduction}
+        session["audio"] = {"input": heard, "output": {"format": PCM_FORMAT, "voice": config.voice}}
     else:
         session["audio"] = {"input": {"turn_detection": None}}
     return {"type": "session.update", "event_id": event_id, "session": session}
@@ -68,19 +67,6 @@ def turn_detection_update(turn_detection: dict[str, Any] | None, event_id: str) 
     """Change of turn detection alone."""
     session = {"type": "realtime", "audio": {"input": {"turn_detection": turn_detection}}}
     return {"type": "session.update", "event_id": event_id, "session": session}
-
-
-def turn_detection_block(chosen: dict[str, Any]) -> dict[str, Any] | None:
-    """A page's choice as the upstream's block; only what fits the kind is passed on."""
-    if chosen["type"] == "none":
-        return None
-    names = ("eagerness",) if chosen["type"] == "semantic_vad" else (
-        "threshold",
-        "prefix_padding_ms",
-        "silence_duration_ms",
-    )  # fmt: skip
-    block = {name: chosen[name] for name in names if name in chosen}
-    return {"type": chosen["type"], **block, "create_response": True, "interrupt_response": True}
 
 
 def speed_update(speed: float, event_id: str) -> dict[str, Any]:
@@ -130,6 +116,16 @@ def delete(item_id: str) -> dict[str, Any]:
 def create_response(event_id: str) -> dict[str, Any]:
     """Ask for an answer under the session's own configuration."""
     return {"type": "response.create", "event_id": event_id}
+
+
+def say_exactly(sentence: str, event_id: str) -> dict[str, Any]:
+    """Ask for this sentence to be spoken, as an answer that no conversation remembers."""
+    asked = {
+        "conversation": "none",
+        "input": [],
+        "instructions": f'Say exactly: "{sentence}" and nothing else.',
+    }
+    return {"type": "response.create", "event_id": event_id, "response": asked}
 
 
 def cancel_response(response_id: str | None, event_id: str) -> dict[str, Any]:

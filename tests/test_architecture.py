@@ -50,6 +50,7 @@ SHELL = {
     "upstream",
     "upstream_picows",
     "usage_days",
+    "voice_samples",
     "watchdog",
     "web_server",
 }

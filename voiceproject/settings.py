@@ -328,6 +328,7 @@ REALTIME_MAX_SOCKETS_PER_ADDRESS = env_int("REALTIME_MAX_SOCKETS_PER_ADDRESS", 1
 REALTIME_HANDSHAKES_PER_SEC = env_int("REALTIME_HANDSHAKES_PER_SEC", 20, low=1, high=10_000)
 REALTIME_MAX_RESPONSES_PER_MIN = env_int("REALTIME_MAX_RESPONSES_PER_MIN", 30, low=1, high=1_000)
 REALTIME_SPILL_DIR = DATA_DIR / "spill"
+REALTIME_SAMPLES_DIR = DATA_DIR / "voice-samples"
 # How long the event loop may stand still before `manage.py serve` gives up and exits; 0: for ever.
 REALTIME_UPSTREAM_LIBRARY = env_choice("REALTIME_UPSTREAM_LIBRARY", "websockets", ("websockets", "picows"))
 REALTIME_WATCHDOG_SEC = env_int("REALTIME_WATCHDOG_SEC", 15, low=0, high=3_600)

@@ -1,5 +1,7 @@
 """The JSON shapes of conversations, messages and preferences, and of what may be asked. No queries, no writes."""
 
+from typing import Any
+
 from django.utils.safestring import SafeString
 from rest_framework import serializers
 
@@ -77,15 +79,44 @@ class MessageQuery(serializers.Serializer):
     limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
 
 
+class TurnNumbers(serializers.Serializer):
+    """One's own turn detection. What does not fit the kind is not used; what is left out is the site's."""
+
+    type = serializers.ChoiceField(choices=choices.TURN_KINDS)
+    threshold = serializers.FloatField(min_value=0.0, max_value=1.0, required=False)
+    prefix_padding_ms = serializers.IntegerField(min_value=0, max_value=5_000, required=False)
+    silence_duration_ms = serializers.IntegerField(min_value=50, max_value=10_000, required=False)
+    eagerness = serializers.ChoiceField(choices=choices.EAGERNESS, required=False)
+
+
 class PreferencesSerializer(serializers.ModelSerializer):
     """What a person chose, from the allowlists of `choices.py`."""
 
     voice = serializers.ChoiceField(choices=choices.VOICE_CHOICES, allow_blank=True)
     turn_preset = serializers.ChoiceField(choices=choices.TURN_PRESET_CHOICES)
+    turn_custom = serializers.JSONField()
+    speed = serializers.FloatField(min_value=0.75, max_value=1.5)
+    noise_reduction = serializers.ChoiceField(choices=choices.NOISE_CHOICES)
+    speech_language = serializers.ChoiceField(choices=choices.SPEECH_LANGUAGE_CHOICES, allow_blank=True)
+    answers = serializers.ChoiceField(choices=choices.ANSWERS_CHOICES)
+    end_after_sec = serializers.ChoiceField(choices=choices.END_AFTER_CHOICES)
+    caption_style = serializers.ChoiceField(choices=choices.CAPTION_CHOICES)
     language = serializers.ChoiceField(choices=choices.LANGUAGE_CHOICES, allow_blank=True)
     theme = serializers.ChoiceField(choices=choices.THEME_CHOICES)
     keep = serializers.ChoiceField(choices=choices.KEEP_CHOICES)
 
     class Meta:
         model = Preferences
-        fields = ["voice", "turn_preset", "captions", "language", "theme", "keep"]
+        fields = [
+            *("voice", "turn_preset", "turn_custom", "speed", "interruptible", "noise_reduction"),
+            *("speech_language", "answers", "end_after_sec", "captions", "caption_style"),
+            *("language", "theme", "keep"),
+        ]
+
+    def validate_turn_custom(self, value: Any) -> dict[str, Any]:
+        """Empty, or numbers within the bounds that the voice service has."""
+        if value == {}:
+            return {}
+        numbers = TurnNumbers(data=value)
+        numbers.is_valid(raise_exception=True)
+        return dict(numbers.validated_data)

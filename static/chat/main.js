@@ -64,13 +64,13 @@ const messages = new MessageList({
   onPlay: (row) => later("replay").then((replay) => replay.toggle(row)),
 });
 
-
 const call = new VoiceDoor({
   button: by("voice-button"), mint, conversationId, onFailed: () => toast.show(t("request_failed")),
   check: { button: by("check-microphone"), dialog: by("mic-check") },
   panel: {
     root: by("voice-panel"), preferences: bootstrap.preferences,
     urls: { login: `${bootstrap.urls.login}?next=${encodeURIComponent(location.pathname)}`, usage: bootstrap.urls.usage },
+    onReplay: (session) => later("replay").then((replay) => replay.all(session)),
     onPreference: (change) => api.prefer(change).catch(() => toast.show(t("request_failed"))),
   },
 });

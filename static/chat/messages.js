@@ -121,7 +121,7 @@ export class MessageList {
     if (row.dataset.rich && message.text === row.dataset.rich) return; // the stored form is shown already
     this.#textOf(row).textContent = message.text;
     row.dataset.status = done ? message.status : "partial";
-    if (done && message.role === "assistant" && row.dataset.modality === "text") this.#announcer.textContent = `${t("assistant_said")} ${message.text}`;
+    if (done && message.role === "assistant" && (row.dataset.modality === "text" || message.samples === null)) this.#announcer.textContent = `${t("assistant_said")} ${message.text}`;
     if (message.role === "user" && !message.text && message.status === "interrupted") row.remove();
     this.#dress(row);
   }

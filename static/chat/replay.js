@@ -6,22 +6,43 @@ import { isBusy } from "../voice/names.js";
 export default class Replay {
   #audio = new Audio();
   #row = null;
+  #next = []; // rows that follow
   #page;
 
   /** `page`: see main.js. */
   constructor(page) {
     this.#page = page;
-    this.#audio.addEventListener("ended", () => this.#stop());
+    this.#audio.addEventListener("ended", () => this.#goOn());
     page.call.addEventListener("change", ({ detail }) => isBusy(detail.state) && this.#stop());
   }
 
   /** Play this row's message, or stop it. */
-  async toggle(row) {
-    const { api, call, id, toast } = this.#page;
+  toggle(row) {
+    const { call, toast } = this.#page;
     if (isBusy(call.state)) return toast.show(t("end_call_first"));
     const again = row === this.#row;
     this.#stop();
-    if (again) return;
+    if (!again) this.#play(row);
+  }
+
+  /** Play what was kept of a session's messages, one after another. */
+  all(session) {
+    this.#stop();
+    this.#next = [...document.querySelectorAll(`.message[data-session="${CSS.escape(session)}"]`)].filter((row) => row.dataset.audioMs);
+    if (!this.#goOn()) this.#page.toast.show(t("audio_gone"));
+  }
+
+  #goOn() {
+    const [row, ...rest] = this.#next;
+    this.#stop();
+    this.#next = rest;
+    if (row) this.#play(row);
+    return row;
+  }
+
+  async #play(row) {
+    const { api, id, toast } = this.#page;
+    row.scrollIntoView({ block: "nearest" });
     this.#row = row;
     this.#mark("stop_playing", "#i-stop");
     this.#audio.src = api.address(`${id()}/messages/${row.dataset.id}/audio`);
@@ -36,6 +57,7 @@ export default class Replay {
   }
 
   #stop() {
+    this.#next = [];
     if (!this.#row) return;
     this.#mark("play", "#i-play");
     this.#row = null;

@@ -75,13 +75,18 @@ export class VoiceDoor extends EventTarget {
     if (isBusy(this.state)) return;
     primeContexts();
     this.#dressed ??= dress();
-    this.#check ??= Promise.all([import("./mic_check.js"), this.#dressed]).then(([{ MicCheck }]) => new MicCheck({ dialog, onStart: () => this.toggle() }));
+    this.#check ??= Promise.all([import("./mic_check.js"), this.#dressed]).then(([{ MicCheck }]) => new MicCheck({ dialog, onStart: () => this.toggle(), onVoice: (voice) => this.#chooseVoice(voice) }));
     try {
       (await this.#check).open();
     } catch {
       this.#check = this.#dressed = null;
       this.#options.onFailed?.();
     }
+  }
+
+  #chooseVoice(voice) {
+    this.#options.panel.onPreference({ voice });
+    this.#options.panel.root.querySelector("[data-set=voice]").value = voice;
   }
 
   /** Resolves to the call, with its panel. */

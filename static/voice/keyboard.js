@@ -7,15 +7,19 @@ const LETTERS = { mute: "m", captions: "c", details: "d", help: "?" }; // an emp
 
 /**
  * `act(name)` is called with mute, talk-down, talk-up, escape, captions, details or help; `live()` tells if a call runs.
+ * `onLetter(name, letter)` is told each act's letter, at first and when it changes; an empty one is none.
  * `fields`: the inputs in which the letters are shown and changed, each with the name of its act in `data-key`.
  */
-export function listenToKeys({ act, live, talkMode, fields }) {
+export function listenToKeys({ act, live, talkMode, onLetter, fields }) {
   const letters = { ...LETTERS, ...kept().keys };
   let held = false;
   for (const field of fields) {
-    field.value = letters[field.dataset.key];
+    const { key: name } = field.dataset;
+    field.value = letters[name];
+    onLetter(name, letters[name]);
     field.addEventListener("change", () => {
-      letters[field.dataset.key] = field.value = field.value.trim().toLowerCase();
+      letters[name] = field.value = field.value.trim().toLowerCase();
+      onLetter(name, letters[name]);
       keep({ keys: letters });
     });
   }

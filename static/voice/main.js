@@ -23,7 +23,8 @@ const SPOKEN = 0.02; // level above which a muted person is told so
  */
 export class VoiceCall extends EventTarget {
   state = initial;
-  settings = { preset: "normal", microphone: "", speed: 1, interruptible: true };
+  settings = { preset: "normal", numbers: null, microphone: "", speed: 1, interruptible: true };
+  hushed = false; // the page makes a sound of its own: the microphone is silent meanwhile
   microphone = new Microphone((samples) => this.#capture(samples));
   speaker;
   facts = new Facts();
@@ -205,8 +206,8 @@ export class VoiceCall extends EventTarget {
 
   #capture(samples) {
     if (!this.#uplink) return;
-    if (this.state.muted) {
-      if (level(samples) > SPOKEN) this.#fire("spoken-muted");
+    if (this.state.muted || this.hushed) {
+      if (!this.hushed && level(samples) > SPOKEN) this.#fire("spoken-muted");
       samples.fill(0); // silence, not nothing: the sentence that was begun must come to its end
     } else if (this.#echo.isEcho(level(samples), this.speaker.level, this.microphone.cancelsEcho, performance.now())) samples.fill(0);
     if (this.state.talkMode) this.#talk.take(samples);
@@ -249,8 +250,9 @@ export class VoiceCall extends EventTarget {
 
   #configureTurns() {
     const preset = this.state.talkMode ? "push_to_talk" : this.settings.preset === "push_to_talk" ? "normal" : this.settings.preset;
-    this.#link.send({ type: "session.configure", turn_preset: preset });
-    if (this.facts.config) this.facts.config.turn_detection = { type: preset };
+    const own = preset === "custom" && this.settings.numbers;
+    this.#link.send({ type: "session.configure", ...(own ? { turn_detection: own } : { turn_preset: preset }) });
+    if (this.facts.config) this.facts.config.turn_detection = own || { type: preset };
     if (this.state.talkMode) this.#link.send({ type: "input.clear" });
   }
 

@@ -20,16 +20,20 @@ export class MicCheck {
   #meter;
   #recording = null; // frames so far, while two seconds are recorded
   #playing = null; // levels so far, while they are played
+  #sample = null; // the module that plays voices, once it was needed
   #echo = []; // levels while something was played
 
-  /** `onStart()` begins a call. One for a page: its sound nodes are kept. */
-  constructor({ dialog, onStart }) {
+  /** `onStart()` begins a call; `onVoice(voice)` keeps which one was chosen. One for a page: its sound nodes are kept. */
+  constructor({ dialog, onStart, onVoice }) {
     this.#dialog = dialog;
     this.#meter = new LevelMeter({ analyser: () => this.#microphone.analyser, element: this.#part("level"), onLevel: (db) => this.#measured(db) });
     dialog.addEventListener("close", () => this.#stop());
     this.#part("hear").addEventListener("click", () => this.#record());
     this.#part("done").addEventListener("click", () => dialog.close());
     this.#part("start").addEventListener("click", () => (dialog.close(), onStart()));
+    const voice = dialog.querySelector("[data-set=voice]");
+    voice.addEventListener("change", () => onVoice(voice.value));
+    dialog.querySelector("[data-act=sample]").addEventListener("click", ({ currentTarget }) => this.#hearVoice(currentTarget, voice));
     this.#part("microphone").addEventListener("change", ({ target }) => (keep({ microphone: target.value }), this.#listen()));
   }
 
@@ -79,6 +83,12 @@ export class MicCheck {
     if (this.#part("verdict").textContent !== verdict) this.#part("verdict").textContent = verdict;
   }
 
+  async #hearVoice(button, voice) {
+    this.#sample ??= await import("./sample.js");
+    const why = await this.#sample.toggleSample(button, voice);
+    if (why) this.#part("say").textContent = why;
+  }
+
   #record() {
     this.#part("hear").disabled = true;
     this.#say("check_recording");
@@ -104,6 +114,7 @@ export class MicCheck {
   }
 
   #stop() {
+    this.#sample?.stop();
     this.#meter.stop();
     this.#recording = this.#playing = null;
     this.#microphone.stop();

@@ -24,23 +24,25 @@ export class Panel {
   #announce = null;
   #announcedAt = 0;
   #mutedHint = null;
+  #muteKey = "";
+  #recorded = false; // some of this call's audio was kept
   #details = null; // promise of the drawer, once it was opened
   #urls;
 
-  /** `onPreference(change)` keeps what the person chose. `urls`: `login`, where an expired sign-in leads, and `usage`. */
-  constructor({ root, button, call, preferences, onPreference = () => {}, urls }) {
+  /** `onPreference(change)` keeps what the person chose; `onReplay(sessionId)` plays a call again. `urls`: `login`, where an expired sign-in leads, and `usage`. */
+  constructor({ root, button, call, preferences, onPreference = () => {}, onReplay = null, urls }) {
     this.#root = root;
     this.#call = call;
     this.#button = button;
     this.#urls = urls;
-    this.onPreference = onPreference;
+    Object.assign(this, { onPreference, onReplay });
     this.#captions = new Captions(this.#part("caption"));
     this.#visualizer = new Visualizer(this.#part("visualizer"));
     this.#settings = new PanelSettings({ root: this.#part("settings"), call, preferences, onPreference });
     this.#showCaptions(preferences.captions !== false);
-    root.addEventListener("click", (event) => this.#act(event.target.closest("[data-act]")?.dataset.act));
+    root.addEventListener("click", (event) => this.#act(event.target.closest("[data-act]")?.dataset.act, event.target));
     this.#holdToTalk();
-    listenToKeys({ act: (name) => this.#act(name), live: () => isLive(call.state), talkMode: () => call.state.talkMode, fields: root.querySelectorAll("[data-key]") });
+    listenToKeys({ act: (name) => this.#act(name), live: () => isLive(call.state), talkMode: () => call.state.talkMode, onLetter: (name, letter) => this.#showLetter(name, letter), fields: root.querySelectorAll("[data-key]") });
     call.addEventListener("change", ({ detail }) => this.#render(detail.state, detail.previous));
     call.addEventListener("relay", ({ detail }) => (this.#captions.take(detail), this.#showRecording(detail)));
     call.addEventListener("heard", ({ detail }) => this.#captions.heard(detail.item, detail.samples));
@@ -56,7 +58,7 @@ export class Panel {
     return this.#root.querySelector(`.controls [data-act="${name}"]`);
   }
 
-  #act(name) {
+  #act(name, target) {
     const call = this.#call;
     switch (name) {
       case "start": return call.start();
@@ -67,6 +69,8 @@ export class Panel {
       case "captions": return this.#toggleCaptions();
       case "settings": return this.#openSettings(this.#part("settings").hidden);
       case "microphone": case "volume": this.#openSettings(true); return this.#part("settings").querySelector(`[data-set=${name}]`).focus();
+      case "sample": return this.#settings.hearVoice(target.closest("button"));
+      case "replay": return this.onReplay(call.facts.sessionId);
       case "restart": return this.#settings.restart();
       case "details": return this.#openDetails(this.#part("details").hidden);
       case "help": this.#openSettings(true); this.#root.querySelector(".keys").open = true; return;
@@ -161,7 +165,7 @@ export class Panel {
 
   #say(state) {
     const [key, values] = statusOf(state);
-    const text = this.#mutedHint && state.muted ? t("muted_speaking") : t(key, values);
+    const text = this.#mutedHint && state.muted ? this.#muteKey ? t("muted_speaking", { key: this.#muteKey }) : t("muted_no_key") : t(key, values);
     this.#part("status").textContent = text;
     clearTimeout(this.#announce);
     const region = this.#root.querySelector("#voice-status");
@@ -173,6 +177,13 @@ export class Panel {
     const wait = ANNOUNCE_MS - (now - this.#announcedAt);
     if (wait <= 0) tell();
     else this.#announce = setTimeout(tell, wait);
+  }
+
+  #showLetter(name, letter) {
+    if (name === "mute") this.#muteKey = letter.toUpperCase();
+    const button = this.#root.querySelector(`button[data-act="${name}"]`);
+    if (letter) button?.setAttribute("aria-keyshortcuts", letter.toUpperCase());
+    else button?.removeAttribute("aria-keyshortcuts");
   }
 
   #hintMuted() {
@@ -224,6 +235,8 @@ export class Panel {
   }
 
   #showRecording({ type, on }) {
+    if (type === "ready") this.#recorded = false;
+    if (type === "recording" && on) this.#recorded = true;
     if (type === "recording" || type === "ready" || type === "ended") this.#part("recording").hidden = !on;
   }
 
@@ -261,6 +274,7 @@ export class Panel {
     const words = summaryOf(summary).map(([key, values]) =>
       key === "clock" ? clock(values.durationMs) : t(key, key === "cost" ? { cost: money(values.cost) } : values));
     this.#part("summary").querySelector("p").textContent = words.join(" · ");
-    this.#part("summary").querySelector("button").textContent = t(summary.reason === "reloaded" ? "act_resume" : "act_start");
+    this.#part("summary").querySelector("[data-act=replay]").hidden = !this.#recorded || !this.onReplay || !summary.durationMs;
+    this.#part("summary").querySelector("[data-act=start]").textContent = t(summary.reason === "reloaded" ? "act_resume" : "act_start");
   }
 }

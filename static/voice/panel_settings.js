@@ -9,7 +9,7 @@ export class PanelSettings {
   #root;
   #call;
   #onPreference;
-  #saved = null; // the voice is on its way to the server
+  #saved = null; // what the next call needs is on its way to the server
   #spokenPreset; // the preset to return to when push-to-talk is switched off
 
   constructor({ root, call, preferences, onPreference }) {
@@ -19,9 +19,13 @@ export class PanelSettings {
     const { microphone = "", output = "", volume = 1 } = kept();
     const preset = preferences.turn_preset || "normal";
     this.#spokenPreset = preset === "push_to_talk" ? "normal" : preset;
+    const { speed = 1, interruptible = true } = preferences;
     this.#field("turn_preset").value = preset;
     this.#field("volume").value = volume;
-    call.configure({ preset, microphone });
+    this.#field("speed").value = speed;
+    this.#field("interruptible").checked = interruptible;
+    call.configure({ numbers: this.#numbers(), preset, microphone, speed, interruptible });
+    this.#showNumbers(preset);
     call.speaker.volume = volume;
     if (output) call.speaker.setOutput(output);
     root.addEventListener("change", (event) => this.#changed(event.target));
@@ -33,6 +37,10 @@ export class PanelSettings {
     return this.#root.querySelector(`[data-set="${name}"]`);
   }
 
+  #part(name) {
+    return this.#root.querySelector(`[data-part="${name}"]`);
+  }
+
   setTalkMode(on) {
     const preset = on ? "push_to_talk" : this.#spokenPreset;
     this.#field("turn_preset").value = preset;
@@ -41,14 +49,40 @@ export class PanelSettings {
 
   #choose(preset) {
     if (preset !== "push_to_talk") this.#spokenPreset = preset;
+    this.#showNumbers(preset);
     this.#call.configure({ preset });
     this.#onPreference({ turn_preset: preset });
   }
 
+  #showNumbers(preset) {
+    this.#part("numbers").hidden = preset !== "custom";
+    const { type } = this.#numbers();
+    for (const label of this.#root.querySelectorAll("[data-of]")) label.hidden = label.dataset.of !== type;
+  }
+
+  /** The person's own turn detection, with what fits its kind. */
+  #numbers() {
+    const fields = [...this.#root.querySelectorAll("[data-number]")];
+    const { value: type } = fields.find(({ dataset }) => dataset.number === "type");
+    const fitting = fields.filter((field) => field.closest("[data-of]")?.dataset.of === type);
+    return Object.fromEntries([["type", type], ...fitting.map((field) => [field.dataset.number, field.type === "number" ? field.valueAsNumber : field.value])]);
+  }
+
+  #chooseNumbers(field) {
+    this.#showNumbers("custom");
+    const numbers = this.#numbers();
+    const all = [...this.#root.querySelectorAll("[data-number]")].filter((one) => one.dataset.number in numbers);
+    if (!all.every((one) => one.validity.valid)) return void field.reportValidity(); // what held before still does
+    this.#call.configure({ numbers, preset: "custom" });
+    this.#onPreference({ turn_custom: numbers });
+  }
+
   #changed(field) {
-    const { set } = field.dataset;
-    if (set === "turn_preset") this.#choose(field.value);
-    else if (set === "voice") this.#chooseVoice(field.value);
+    const { set, kept, number } = field.dataset;
+    if (number) this.#chooseNumbers(field);
+    else if (kept) this.#keep(set, field.value, kept === "later");
+    else if (set === "turn_preset") this.#choose(field.value);
+    else if (set === "voice") this.#keep("voice", field.value, true);
     else if (set === "volume") {
       this.#call.speaker.volume = Number(field.value);
       keep({ volume: Number(field.value) });
@@ -58,20 +92,39 @@ export class PanelSettings {
     } else if (set === "output") {
       keep({ output: field.value });
       this.#call.speaker.setOutput(field.value);
-    } else if (set === "speed") this.#call.configure({ speed: Number(field.value) });
-    else if (set === "interruptible") this.#call.configure({ interruptible: field.checked });
+    } else if (set === "speed" || set === "interruptible") {
+      const change = { [set]: set === "speed" ? Number(field.value) : field.checked };
+      this.#call.configure(change);
+      this.#onPreference(change);
+    }
   }
 
-  /** The protocol lets a voice be changed only before it was heard: it is the next call's. */
-  async #chooseVoice(voice) {
-    this.#saved = this.#onPreference({ voice });
+  /** `later`: it is the next call's, as a voice that was heard cannot change. */
+  async #keep(name, value, later) {
+    if (name === "caption_style") this.#root.closest(".panel").dataset.captions = value;
+    this.#saved = this.#onPreference({ [name]: value });
     await this.#saved;
-    this.#root.querySelector("[data-part=voice-later]").hidden = !isBusy(this.#call.state);
+    if (later) this.#offerRestart(isBusy(this.#call.state), this.#field(name));
   }
 
-  /** The call anew, with the voice that was chosen. Call it inside the person's tap. */
+  #offerRestart(offered, field = null) {
+    for (const link of this.#root.querySelectorAll("[data-part=later]"))
+      link.hidden = !offered || (field !== null && !link.parentElement.contains(field));
+  }
+
+  /** Play the chosen voice's sample. The microphone is not listened to meanwhile, or the call would hear it. */
+  async hearVoice(button) {
+    const { toggleSample } = await import("./sample.js");
+    this.#call.dispatch({ type: "interrupt" });
+    this.#call.hushed = true;
+    const why = await toggleSample(button, this.#field("voice"));
+    this.#call.hushed = false;
+    if (why) this.#root.querySelector("#voice-note").textContent = why;
+  }
+
+  /** The call anew, with what was chosen. Call it inside the person's tap. */
   async restart() {
-    this.#root.querySelector("[data-part=voice-later]").hidden = true;
+    this.#offerRestart(false);
     this.#call.prime();
     this.#call.dispatch({ type: "end" });
     await this.#saved;

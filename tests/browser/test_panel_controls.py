@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from conversations.models import Preferences
 from realtime.models import RealtimeSession
-from tests.browser.conftest import Person, eventually
+from tests.browser.conftest import Console, Person, eventually
 from tests.browser.pictures import Picture
 from tests.browser.sound import heard_by
 from tests.browser.test_accessibility import SCHEMES, assert_accessible
@@ -72,7 +73,7 @@ def test_a_voice_is_of_the_next_call_which_can_begin_at_once(
     ada.page.locator("[data-act=settings]").click()
     again = ada.page.get_by_role("button", name="Start the call again with this voice")
     expect(again).to_be_hidden()
-    ada.page.locator("[data-set=voice]").select_option("cedar")
+    ada.page.locator("#voice-settings [data-set=voice]").select_option("cedar")
     expect(again).to_be_visible()
     assert Preferences.objects.get(owner=ada.user).voice == "cedar"
     picture("voice-chosen")
@@ -81,7 +82,7 @@ def test_a_voice_is_of_the_next_call_which_can_begin_at_once(
     ada.chat.await_call()
     ada.chat.end_call()
     ada.page.reload()
-    expect(ada.page.locator("[data-set=voice]")).to_have_value("cedar")
+    expect(ada.page.locator("#voice-settings [data-set=voice]")).to_have_value("cedar")
 
 
 @pytest.fixture
@@ -119,6 +120,116 @@ def test_captions_brighten_as_the_answer_is_heard_and_stay_grey_where_it_was_not
     ada.chat.end_call()
 
 
+@SCHEMES
+def test_more_settings_are_kept_and_hold_from_the_next_call_on(
+    caller: Callable[..., Person],  # noqa: F811
+    picture: Picture,
+    scheme: str,
+) -> None:
+    ada = caller(color_scheme=scheme)
+    ada.page.locator("[data-act=settings]").click()
+    settings = ada.page.locator("#voice-settings")
+    again = settings.get_by_role("button", name="Start the call again with these settings")
+    settings.get_by_text("More settings").click()
+    settings.get_by_label("Captions show").select_option("large")
+    expect(ada.chat.panel).to_have_attribute("data-captions", "large")
+    expect(again).to_be_hidden()
+    settings.get_by_label("Background noise").select_option("far_field")
+    settings.get_by_label("Language you speak").select_option("nl")
+    settings.get_by_label("The call ends by itself").select_option("60")
+    settings.get_by_label("My voice interrupts the answer").uncheck()
+    expect(again).to_be_visible()
+    settings.get_by_label("Answers are").select_option("written")
+    picture(f"more-settings-{scheme}")
+    assert_accessible(ada.page, "more settings")
+    chosen = Preferences.objects.filter(
+        caption_style="large", noise_reduction="far_field", speech_language="nl", answers="written"
+    )
+    eventually(lambda: chosen.filter(end_after_sec=60, interruptible=False).exists(), "all is kept")
+    again.click()
+    eventually(lambda: RealtimeSession.objects.count() == 2, "a second call")
+    ada.chat.await_call()
+    asked = ada.chat.rows("assistant").count()
+    ada.chat.say_in_writing("What is six times seven?")
+    ada.chat.await_row("assistant", r"42|forty[- ]two")
+    assert ada.chat.rows("assistant").count() > asked
+    expect(
+        ada.page.locator("#messages .message[data-role=assistant][data-modality=text]").last
+    ).to_be_visible()
+    ada.chat.end_call()
+    ada.page.reload()
+    expect(ada.page.locator("#voice-settings [data-set=answers]")).to_have_value("written")
+
+
+def test_ones_own_numbers_hold_at_once_and_nonsense_is_not_sent(
+    caller: Callable[..., Person],  # noqa: F811
+    picture: Picture,
+) -> None:
+    ada = caller()
+    ada.page.locator("[data-act=settings]").click()
+    settings = ada.page.locator("#voice-settings")
+    settings.get_by_label("When to answer").select_option("custom")
+    settings.get_by_label("Silence, in ms").fill("20")
+    settings.get_by_label("How loud speech must be").fill("0.8")
+    settings.get_by_label("Silence, in ms").fill("900")
+    settings.get_by_label("Silence, in ms").blur()
+    picture("own-numbers")
+    numbers = {"type": "server_vad", "threshold": 0.8, "prefix_padding_ms": 300, "silence_duration_ms": 900}
+    eventually(lambda: Preferences.objects.get(owner=ada.user).turn_custom == numbers, "they are kept")
+    assert Preferences.objects.get(owner=ada.user).turn_preset == "custom"
+    ada.page.get_by_role("button", name="Details of the call").click()
+    expect(ada.page.locator("[data-fact=turn-detection]")).to_have_text("server_vad, 900 ms")
+    settings.get_by_label("Your turn is over").select_option("semantic_vad")
+    settings.get_by_label("How soon it answers").select_option("low")
+    eventually(
+        lambda: (
+            Preferences.objects.get(owner=ada.user).turn_custom
+            == {"type": "semantic_vad", "eagerness": "low"}
+        ),
+        "the other kind has its own",
+    )
+    ada.chat.end_call()
+
+
+def test_a_voice_is_heard_before_it_is_chosen(
+    person: Callable[..., Person], picture: Picture, settings: Any, tmp_path: Path
+) -> None:
+    settings.REALTIME_SAMPLES_DIR = tmp_path
+    ada = person()
+    ada.chat.open()
+    ada.page.get_by_role("button", name="Check the microphone").click()
+    check = ada.page.get_by_role("dialog")
+    check.locator("[data-set=voice]").select_option("cedar")
+    hear = check.get_by_role("button", name="Hear this voice")
+    with ada.page.expect_response("**/api/voice/samples/cedar") as heard:
+        hear.click()
+    expect(hear).to_have_attribute("aria-pressed", "true")
+    picture("voice-sample")
+    assert heard.value.headers["content-type"] == "audio/wav"
+    expect(hear).to_have_attribute("aria-pressed", "false")  # it came to its end
+    eventually(
+        lambda: Preferences.objects.filter(owner=ada.user, voice="cedar").exists(), "the choice is kept"
+    )
+    assert not RealtimeSession.objects.exists()
+    check.get_by_role("button", name="Close").click()
+
+
+def test_a_voice_that_cannot_be_heard_says_so(
+    caller: Callable[..., Person],  # noqa: F811
+    settings: Any,
+    tmp_path: Path,
+    console: Console,
+) -> None:
+    console.allow("503")  # the browser tells of each answer of that kind
+    ada = caller()
+    settings.REALTIME_SAMPLES_DIR = tmp_path
+    settings.REALTIME_BASE_URL = "ws://127.0.0.1:9/v1/realtime"
+    ada.page.locator("[data-act=settings]").click()
+    ada.page.locator("#voice-settings").get_by_role("button", name="Hear this voice").click()
+    expect(ada.page.locator("#voice-note")).to_contain_text("gives no sample right now")
+    ada.chat.end_call()
+
+
 def test_keys_can_be_changed_and_switched_off(caller: Callable[..., Person]) -> None:  # noqa: F811
     ada = caller()
     ada.page.locator("#voice-panel").focus()
@@ -133,6 +244,11 @@ def test_keys_can_be_changed_and_switched_off(caller: Callable[..., Person]) -> 
     expect(ada.page.locator("[data-act=captions]")).to_have_attribute("aria-pressed", "true")
     ada.page.keyboard.press("x")
     expect(mute).to_have_attribute("aria-pressed", "true")
+    expect(mute).to_have_attribute("aria-keyshortcuts", "X")
+    expect(ada.page.locator(".controls [data-act=captions]")).not_to_have_attribute("aria-keyshortcuts", "C")
+    ada.chat.end_call()
+    ada.chat.start_voice()  # still muted, and somebody speaks
+    expect(ada.page.locator("#voice-status")).to_contain_text("Press X to talk.")
     ada.chat.end_call()
     ada.page.reload()
     ada.page.locator("#voice-button").hover()
