@@ -19,15 +19,19 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import reactor
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import STDLibLogObserver, globalLogBeginner
+from twisted.protocols.basic import LineReceiver
+from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from realtime.web_server import (
     ABORT_AFTER_S,
     DIRECT,
     FINALLY_S,
+    MAX_BODY_BYTES,
     MAX_MESSAGE_BYTES,
     PING_EVERY_S,
     PONG_WITHIN_S,
+    REQUEST_WITHIN_S,
     Application,
     Event,
     Receive,
@@ -152,6 +156,44 @@ class SocketFactory(WebSocketFactory):
     protocol = Socket
 
 
+class Channel(HTTPChannel):
+    """An HTTP connection that is ended when a request has not wholly come in its time, however busily it drips."""
+
+    _has_begun = False
+    _taken_bytes = 0
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        """The first byte of a request, or more of it: Twisted's own would give new time for each."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._taken_bytes = 0
+            self.resetTimeout()
+        self._taken_bytes += len(data)
+        if self._taken_bytes > MAX_BODY_BYTES + MAX_EARLY_BYTES:  # Twisted would write all of it to the disk
+            self.transport.abortConnection()
+            return
+        LineReceiver.dataReceived(self, data)
+
+    def allContentReceived(self) -> None:  # noqa: N802
+        """The request has wholly come, and its answer takes as long as it takes."""
+        self._has_begun = False
+        super().allContentReceived()
+
+    def timeoutConnection(self) -> None:  # noqa: N802
+        """The time is over."""
+        self.transport.abortConnection()
+
+
+class Requests(HTTPFactory):
+    """Makes connections of our kind."""
+
+    protocol = Channel
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
+        self.timeOut = REQUEST_WITHIN_S
+
+
 class PacedServer(Server):
     """daphne's bookkeeping of connections and applications, without its way to start and to end."""
 
@@ -205,7 +247,7 @@ class PacedServer(Server):
     def listen(self, listening: socket.socket) -> Any:
         """Begin to serve; returns Twisted's listening port."""
         self.connections: dict[Any, dict[str, Any]] = {}
-        self.http_factory = HTTPFactory(self)
+        self.http_factory = Requests(self)
         self.ws_factory = SocketFactory(self, server="")
         self.ws_factory.setProtocolOptions(
             autoPingTimeout=PONG_WITHIN_S,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from realtime.web_server import (
@@ -23,6 +24,7 @@ from realtime.web_server import (
     MAX_MESSAGE_BYTES,
     PING_EVERY_S,
     PONG_WITHIN_S,
+    REQUEST_WITHIN_S,
     Application,
     Receive,
     Send,
@@ -86,6 +88,41 @@ class Socket(WebSocketsSansIOProtocol):
         self.loop.call_later(ABORT_AFTER_S, _reset, self.transport)
 
 
+class Requests(H11Protocol):
+    """An HTTP connection that is ended when a request has not wholly come in its time, however busily it drips."""
+
+    _waiting: asyncio.TimerHandle | None = None
+    _before: Any = None  # the request that was there when the waiting began
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first request has its time from here on."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """The first byte of a request, or more of it."""
+        if self._waiting is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait()
+        super().data_received(data)
+        has_come = self.cycle is not self._before and not self.cycle.more_body
+        if has_come or self.transport.get_protocol() is not self:  # it has become a WebSocket
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._before = self.cycle
+        self._waiting = self.loop.call_later(REQUEST_WITHIN_S, _reset, self.transport)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+
 def _reset(transport: asyncio.Transport | None) -> None:
     """Drop a connection with all that is buffered, in the kernel too; one that is gone already stays gone.
 
@@ -116,6 +153,7 @@ class UvicornServer:
     def __init__(self, application: Application) -> None:
         self._config = uvicorn.Config(
             _ending_quietly(application),
+            http=Requests,
             ws=Socket,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # audio does not shrink, and a few KiB could unpack to MiB

@@ -14,6 +14,10 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 MAX_MESSAGE_BYTES = 65_536  # of one WebSocket message; the browser protocol's own limits are lower
 # A pong is due before the next ping, so that one unanswered ping ends the connection.
 PING_EVERY_S, PONG_WITHIN_S = 20.0, 15.0
+# Of one HTTP request. Above Django's own bound, past which a view answers in its own shape.
+MAX_BODY_BYTES = 10 * 1024 * 1024
+# A request, head and body, from its first byte on; as long may a connection wait with its first byte.
+REQUEST_WITHIN_S = 20.0
 ABORT_AFTER_S = 5.0  # for a peer to take what is buffered and to answer the close frame
 FINALLY_S = 0.5  # for applications to leave their `finally` blocks once their connections are gone
 

@@ -139,11 +139,60 @@ MONEY = [
 ]
 DOORS = [
     Mutant(
-        "an account is deleted with its password only",
+        "an account is deleted, or gets another address, with its password only",
         "voiceproject/forms.py",
-        "if not self.user.check_password(password):",
+        "        if not is_password_of(self.request, self.user, password):\n            raise forms.ValidationError(\n",
+        "        if False:\n            raise forms.ValidationError(\n",
+        "tests/test_accounts.py -k 'deleting_the_account or takes_the_password'",
+    ),
+    Mutant(
+        "wrong passwords in forms count as at the login",
+        "voiceproject/lockout.py",
+        "found = authenticate(request, username=user.get_username(), password=password)",
+        "found = user if user.check_password(password) else None",
+        "tests/security/test_lockout.py -k LoggedIn",
+    ),
+    Mutant(
+        "a body that is too large is told of in the shape of the API",
+        "voiceproject/api_errors.py",
+        "if not isinstance(error, SuspiciousOperation):",
+        "if True:",
+        "tests/security/test_odd_json.py -k own_shape",
+    ),
+    Mutant(
+        "a body without end is not read",
+        "voiceproject/body_limit.py",
+        'return event if left >= 0 else {"type": "http.disconnect"}',
+        "return event",
+        "tests/security/test_large_bodies.py",
+    ),
+    Mutant(
+        "a request that drips is dropped by uvicorn",
+        "realtime/serve_uvicorn.py",
+        "self._waiting = self.loop.call_later(REQUEST_WITHIN_S, _reset, self.transport)",
+        "self._waiting = self.loop.call_later(3600, _reset, self.transport)",
+        "tests/serve/test_slow_requests.py -k drips",
+    ),
+    Mutant(
+        "a request that drips is dropped by daphne",
+        "realtime/serve_daphne.py",
+        "        if not self._has_begun:\n",
+        "        if True:\n",
+        "tests/serve/test_slow_requests.py -k drips",
+    ),
+    Mutant(
+        "the totals are for those who may see usage",
+        "realtime/operations/totals.py",
+        'if not request.user.has_perm("realtime.view_usagerecord"):',
         "if False:",
-        "tests/test_accounts.py -k deleting_the_account",
+        "tests/operations/test_totals.py -k may_see_usage",
+    ),
+    Mutant(
+        "a day is summed up when it is over and not before",
+        "realtime/usage_days.py",
+        "if midnight(day + timedelta(days=1)) + GRACE <= now:",
+        "if midnight(day) <= now:",
+        "tests/operations/test_totals.py -k a_while_has_passed",
     ),
     Mutant(
         "JSON nested without end is bad JSON",

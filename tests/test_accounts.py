@@ -227,20 +227,32 @@ class TestAccountPage:
             assert part in body
 
     def test_a_new_address(self, mine: Client, ada: User) -> None:
-        assert (
-            mine.post(self.url, {"action": "email", "email": "countess@example.com"})["Location"] == self.url
-        )
+        fields = {"action": "email", "email": "countess@example.com", "password": PASSWORD}
+        assert mine.post(self.url, fields)["Location"] == self.url
         ada.refresh_from_db()
         assert ada.email == "countess@example.com"
 
+    @pytest.mark.parametrize("fields", [{}, {"password": ""}, {"password": "wrong"}])
+    def test_a_new_address_takes_the_password(self, mine: Client, ada: User, fields: dict[str, str]) -> None:
+        answer = mine.post(self.url, {"action": "email", "email": "countess@example.com", **fields})
+        assert answer.status_code == 400
+        assert list(answer.context["email_form"].errors) == ["password"]
+        ada.refresh_from_db()
+        assert ada.email == "ada@example.com"
+
     def test_ones_own_address_may_be_given_again(self, mine: Client) -> None:
-        assert mine.post(self.url, {"action": "email", "email": "ADA@example.com"}).status_code == 302
+        assert (
+            mine.post(
+                self.url, {"action": "email", "email": "ADA@example.com", "password": PASSWORD}
+            ).status_code
+            == 302
+        )
 
     @pytest.mark.parametrize("email", ["Bob@Example.com", "nonsense", ""])
     def test_a_wrong_address_is_refused(self, mine: Client, ada: User, bob: User, email: str) -> None:
-        answer = mine.post(self.url, {"action": "email", "email": email})
+        answer = mine.post(self.url, {"action": "email", "email": email, "password": PASSWORD})
         assert answer.status_code == 400
-        assert answer.context["email_form"].errors
+        assert list(answer.context["email_form"].errors) == ["email"]
         ada.refresh_from_db()
         assert ada.email == "ada@example.com"
 
@@ -294,6 +306,8 @@ class TestAccountPage:
     ) -> None:
         ada.set_unusable_password()
         ada.save()
+        fields = {"action": "email", "email": "countess@example.com"}
+        assert page_of(ada).post(self.url, fields)["Location"] == self.url
         answer = page_of(ada).post(self.url, {"action": "delete", "confirmation": "ada"})
         assert answer["Location"] == "/accounts/login/"
         assert not User.objects.exists()

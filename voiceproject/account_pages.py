@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
-from django.contrib.auth.views import RedirectURLMixin
+from django.contrib.auth.views import PasswordChangeView, RedirectURLMixin
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -25,7 +25,7 @@ from conversations.models import Preferences
 from conversations.views import private_page
 from realtime import ownership
 from voiceproject import account
-from voiceproject.forms import DeleteAccountForm, EmailForm, PreferencesForm, SignUpForm
+from voiceproject.forms import DeleteAccountForm, EmailForm, NewPasswordForm, PreferencesForm, SignUpForm
 
 
 @method_decorator([sensitive_post_parameters(), never_cache, ensure_csrf_cookie], name="dispatch")
@@ -81,7 +81,8 @@ class Account(View):
     def _email(self, request: HttpRequest) -> HttpResponse:
         ownership.hold(ownership.ACCOUNTS)
         # A copy, so that a wrong address is not shown as this person's own in the rest of the page.
-        form = EmailForm(request.POST, instance=User.objects.get(pk=_person(request).pk))
+        person = User.objects.get(pk=_person(request).pk)
+        form = EmailForm(request, person, request.POST, instance=person)
         if not form.is_valid():
             return self._page(request, status=400, email_form=form)
         form.save()
@@ -97,7 +98,7 @@ class Account(View):
         return redirect("account")
 
     def _delete(self, request: HttpRequest) -> HttpResponse:
-        form = DeleteAccountForm(_person(request), request.POST)
+        form = DeleteAccountForm(request, _person(request), request.POST, auto_id="delete_%s")
         if not form.is_valid():
             return self._page(request, status=400, delete_form=form)
         user = _person(request)
@@ -109,11 +110,21 @@ class Account(View):
 
     def _page(self, request: HttpRequest, status: int = 200, **forms: Any) -> HttpResponse:
         context = {
-            "email_form": EmailForm(instance=_person(request)),
+            "email_form": EmailForm(request, _person(request), instance=_person(request)),
             "preferences_form": PreferencesForm(instance=Preferences.of(request.user)),
-            "delete_form": DeleteAccountForm(_person(request)),
+            "delete_form": DeleteAccountForm(request, _person(request), auto_id="delete_%s"),
         }
         return render(request, "account.html", context | forms, status=status)
+
+
+class NewPassword(PasswordChangeView):
+    """Django's page, in whose form wrong passwords count as at the login."""
+
+    form_class = NewPasswordForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """With the request, which says from where it is tried."""
+        return {**super().get_form_kwargs(), "request": self.request}
 
 
 def _person(request: HttpRequest) -> User:

@@ -56,6 +56,7 @@ def answers(good: dict[Any, Any], *, invalid: bool = False, missing: bool = Fals
     found = {**good, 401: DETAIL, 403: DETAIL}
     if invalid:
         found[400] = OpenApiResponse(FREE_FORM, "These fields are not right.")
+        found[413] = DETAIL  # it takes a body, so that may be too large
     if missing:
         found[404] = DETAIL
     return found
@@ -121,7 +122,8 @@ def describe() -> None:
     pair = inline_serializer(
         "TokenPairAnswer", {"access": serializers.CharField(), "refresh": serializers.CharField()}
     )
-    tokens: dict[Any, Any] = {200: pair, 400: OpenApiResponse(FREE_FORM, "These fields are not right.")}
+    wrong = OpenApiResponse(FREE_FORM, "These fields are not right.")
+    tokens: dict[Any, Any] = {200: pair, 400: wrong, 413: DETAIL}
     extend_schema_view(post=extend_schema(responses={**tokens, 401: DETAIL, 429: DETAIL}))(
         account_api.ObtainToken
     )
@@ -151,7 +153,7 @@ def describe() -> None:
     extend_schema_view(delete=extend_schema(responses=answers({204: None}, missing=True)))(
         recordings.ConversationAudio
     )
-    problems: dict[Any, Any] = dict.fromkeys((400, 403, 404, 429, 503), PROBLEM)
+    problems: dict[Any, Any] = dict.fromkeys((400, 403, 404, 413, 429, 503), PROBLEM)
     extend_schema_view(
         post=extend_schema(request=MintRequest, responses={200: MINTED, 401: DETAIL, **problems})
     )(views.RealtimeSessionView)

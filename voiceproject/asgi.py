@@ -14,7 +14,10 @@ django_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from realtime.routing import websocket_urlpatterns  # noqa: E402
+from voiceproject.body_limit import bounded  # noqa: E402
 from voiceproject.checks import stop_on_errors  # noqa: E402
 
 stop_on_errors()
-application = ProtocolTypeRouter({"http": django_application, "websocket": URLRouter(websocket_urlpatterns)})
+application = ProtocolTypeRouter(
+    {"http": bounded(django_application), "websocket": URLRouter(websocket_urlpatterns)}
+)

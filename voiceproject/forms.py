@@ -4,12 +4,14 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
-from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.forms import PasswordChangeForm, UserCreationForm
 from django.contrib.auth.models import User
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from conversations import choices
 from conversations.models import Preferences
+from voiceproject.lockout import is_password_of
 
 EMAIL_TAKEN = _("Another account uses this e-mail address. Log in to it, or give another address.")
 
@@ -37,10 +39,54 @@ class SignUpForm(UserCreationForm):
         return email
 
 
-class EmailForm(forms.ModelForm):
-    """A new e-mail address for one's account."""
+class AsksPassword(forms.Form):
+    """The password of now: it is not somebody at an open screen. Wrong ones count as at the login.
+
+    Accounts that have no password to type, as they log in elsewhere, are not asked for one.
+    """
+
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, request: HttpRequest, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request, self.user = request, user
+        if not user.has_usable_password():
+            del self.fields["password"]
+
+    def clean_password(self) -> str:
+        """The password of now."""
+        password: str = self.cleaned_data["password"]
+        if not is_password_of(self.request, self.user, password):
+            raise forms.ValidationError(
+                _("This is not your password. Nothing was changed."), code="wrong_password"
+            )
+        return password
+
+
+class NewPasswordForm(PasswordChangeForm):
+    """Django's own; wrong old passwords count as at the login."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        """The password of now."""
+        password: str = self.cleaned_data["old_password"]
+        if not is_password_of(self.request, self.user, password):
+            raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return password
+
+
+class EmailForm(AsksPassword, forms.ModelForm):
+    """A new e-mail address for one's account. Who reads it can make a new password, so the present one is asked for."""
 
     email = forms.EmailField(label=_("E-mail address"), max_length=254)
+    field_order = ("email", "password")
 
     class Meta:
         model = User
@@ -69,35 +115,13 @@ class PreferencesForm(forms.ModelForm):
         fields = ("voice", "turn_preset", "captions", "language", "theme", "keep")
 
 
-class DeleteAccountForm(forms.Form):
-    """Typing one's user name says that the deletion is meant, the password that it is not somebody at an open screen.
-
-    Accounts that have no password to type, as they log in elsewhere, are not asked for one.
-    """
+class DeleteAccountForm(AsksPassword):
+    """Typing one's user name says that the deletion is meant."""
 
     confirmation = forms.CharField(
         label=_("Type your user name to confirm"), widget=forms.TextInput(attrs={"autocomplete": "off"})
     )
-    password = forms.CharField(
-        label=_("Password"),
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
-
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.user = user
-        if not user.has_usable_password():
-            del self.fields["password"]
-
-    def clean_password(self) -> str:
-        """The password of now."""
-        password: str = self.cleaned_data["password"]
-        if not self.user.check_password(password):
-            raise forms.ValidationError(
-                _("This is not your password. Nothing was deleted."), code="wrong_password"
-            )
-        return password
+    field_order = ("confirmation", "password")
 
     def clean_confirmation(self) -> str:
         """The user name, exactly."""

@@ -5,6 +5,8 @@ from typing import Any
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
 from django.db.models import Sum
 from django.http import HttpRequest
 
@@ -32,6 +34,15 @@ class PacedHandler(AxesDatabaseHandler):
             for attempts in self.get_user_attempts(request, credentials)
         )
         return max(pair, account // ANY_ADDRESS_FACTOR)
+
+
+def is_password_of(request: HttpRequest, user: User, password: str) -> bool:
+    """Whether it is, for forms of somebody who is logged in. A wrong one counts as one at the login does.
+
+    Who has tried too often is told so by axes' middleware, whatever the view answers.
+    """
+    found = authenticate(request, username=user.get_username(), password=password)
+    return found is not None and found.pk == user.pk
 
 
 def locked_out(request: HttpRequest, username: str) -> bool:

@@ -204,6 +204,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["voiceproject.json_parser.BoundedJSONParser"],
+    "EXCEPTION_HANDLER": "voiceproject.api_errors.answer_to",
     "DEFAULT_THROTTLE_RATES": {
         "mint": f"{env_int('REALTIME_MINTS_PER_MINUTE', 60, low=1, high=100_000)}/min"
     },

@@ -35,6 +35,7 @@ urlpatterns = [
     path("metrics", metrics_page, name="metrics"),
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/signup/", account_pages.SignUp.as_view(), name="signup"),
+    path("accounts/password_change/", account_pages.NewPassword.as_view(), name="password_change"),
     path("accounts/", include("django.contrib.auth.urls")),
     path("account/", account_pages.Account.as_view(), name="account"),
     path("account/sessions/", session_pages.Sessions.as_view(), name="sessions"),
@@ -57,5 +58,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api_schema"), name="api_docs"),
     re_path(r"^api/", no_such_address),
+    # Of Django's own page wrong passwords would not count.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password_change")),
     path("admin/", admin.site.urls),
 ]

@@ -6,6 +6,7 @@ import logging
 from typing import Any, NoReturn
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import ParseError
@@ -36,7 +37,7 @@ class RealtimeSessionView(APIView):
     throttle_classes = [MintThrottle]
 
     def post(self, request: Request) -> Response:
-        """200 with the session, or `{"code", "message", ...}` with 400, 401, 404, 429 or 503."""
+        """200 with the session, or `{"code", "message", ...}` with 400, 401, 404, 413, 429 or 503."""
         fields = MintRequest(data=request.data)
         if not fields.is_valid():
             return answer(
@@ -108,6 +109,8 @@ class RealtimeSessionView(APIView):
             return answer({**body, "retry_after": 2.0}, status=503, headers={"Retry-After": "2"})
         if isinstance(exc, ParseError):
             return answer({"code": "invalid", "message": "What was sent is not JSON."}, status=400)
+        if isinstance(exc, RequestDataTooBig):
+            return answer({"code": "invalid", "message": "What was sent is too large."}, status=413)
         return super().handle_exception(exc)
 
 

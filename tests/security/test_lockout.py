@@ -47,6 +47,19 @@ def at_token(username: str, password: str, **extra: Any) -> Any:
     return Client().post("/api/token/", fields, content_type="application/json", **extra)
 
 
+def at_new_address(hers: Client, password: str) -> Any:
+    return hers.post("/account/", {"action": "email", "email": "new@example.com", "password": password})
+
+
+def at_deletion(hers: Client, password: str) -> Any:
+    return hers.post("/account/", {"action": "delete", "confirmation": "ada", "password": password})
+
+
+def at_new_password(hers: Client, password: str) -> Any:
+    new = {"new_password1": "analytical-1843", "new_password2": "analytical-1843"}
+    return hers.post("/accounts/password_change/", {"old_password": password, **new})
+
+
 DOORS = pytest.mark.parametrize("door", [at_login, at_admin, at_token], ids=lambda door: door.__name__)
 
 
@@ -118,3 +131,46 @@ def test_the_address_is_the_one_that_our_outermost_proxy_saw(
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": proxies}
     request = rf.get("/", REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=forwarded)
     assert address_of(request) == address
+
+
+@pytest.mark.parametrize(
+    "form", [at_new_address, at_deletion, at_new_password], ids=lambda form: form.__name__
+)
+class TestFormsOfWhoIsLoggedIn:
+    """At an open screen nobody may guess the password either, and what is guessed there counts at the login."""
+
+    @pytest.fixture
+    def hers(self, ada: User, page_of: Callable[[User], Client]) -> Client:
+        return page_of(ada)
+
+    def test_of_twenty_wrong_passwords_five_are_compared(
+        self, hers: Client, hashed: list[int], form: Try
+    ) -> None:
+        answers = [form(hers, f"wrong-{number}") for number in range(20)]
+        assert len(hashed) == 5
+        assert [answer.status_code for answer in answers[5:]] == [429] * 15
+        assert SENTENCE in answers[-1].content.decode()
+
+    def test_the_right_one_waits_too_and_changes_nothing(self, hers: Client, form: Try) -> None:
+        for _ in range(5):
+            form(hers, "wrong")
+        assert form(hers, PASSWORD).status_code == 429
+        then = User.objects.get()
+        assert (then.email, then.check_password(PASSWORD)) == ("ada@example.com", True)
+
+    def test_they_count_with_those_at_the_login(self, hers: Client, hashed: list[int], form: Try) -> None:
+        for _ in range(5):
+            form(hers, "wrong")
+        assert at_login("ada", PASSWORD).status_code == 429
+        assert len(hashed) == 5
+
+    def test_the_right_one_is_taken(self, hers: Client, form: Try) -> None:
+        for _ in range(4):
+            assert form(hers, "wrong").status_code in (200, 400)
+        assert form(hers, PASSWORD).status_code == 302
+
+
+def test_the_admins_page_for_a_new_password_is_the_sites(operator: User) -> None:
+    browser = Client()
+    browser.force_login(operator)
+    assert browser.get("/admin/password_change/")["Location"] == "/accounts/password_change/"

@@ -24,7 +24,7 @@ admission.relay_config = patient
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """`/hang` blocks the loop, `/hold` takes memory.
+    """`/hang` blocks the loop, `/hold` takes memory, `/wait` answers late.
 
     Sockets: `/flood` writes without end, `/deaf` never reads, `/left` just ends.
     """
@@ -43,6 +43,10 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         except MemoryError:
             status = 507
         await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+    elif scope["type"] == "http" and path == "/wait":
+        await asyncio.sleep(float(parse_qs(scope["query_string"].decode())["seconds"][0]))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
     elif scope["type"] == "websocket" and path in ("/flood", "/deaf", "/left"):
         await receive()
