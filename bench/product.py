@@ -18,11 +18,12 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "bench_settings"
 
 
 def prepare() -> None:
-    """An empty database with one account."""
+    """Tables, static files, one account."""
     from django.contrib.auth.models import User
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    call_command("collectstatic", verbosity=0, interactive=False)
     User.objects.filter(username="bench").exists() or User.objects.create_user("bench")
 
 

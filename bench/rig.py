@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ FIRST_PORT = int(os.environ.get("BENCH_PORT", "18700"))
 UPSTREAM_PORT, RELAY_PORT, TLS_PORT = FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2
 UPSTREAM = f"ws://127.0.0.1:{UPSTREAM_PORT}/v1/realtime"
 PACKAGES = WORK / "packages"  # what only the bench needs
+KEY = secrets.token_urlsafe(60)  # of this run
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_S = 60.0
 
@@ -65,8 +67,11 @@ def environment(**more: str) -> dict[str, str]:
     return {
         **kept,
         "PYTHON_DOTENV_DISABLED": "1",
-        "DEBUG": "true",  # as with HTTPS at a proxy in front: no certificate is needed here
+        "DEBUG": "false",  # as in production, with HTTPS at a proxy in front: no certificate is needed here
         "HTTPS_ONLY": "false",
+        "SECRET_KEY": KEY,
+        "JWT_SIGNING_KEY": KEY[::-1],
+        "ALLOWED_HOSTS": "127.0.0.1",
         "LOG_LEVEL": "WARNING",
         "DATA_DIR": str(WORK / "data"),
         "REALTIME_BASE_URL": UPSTREAM,

@@ -16,13 +16,14 @@ from typing import Any
 from daphne.http_protocol import HTTPFactory
 from daphne.server import Server  # first of all that imports Twisted: it installs the asyncio reactor
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
-from twisted.internet import reactor
+from twisted.internet import reactor, tcp
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 from twisted.protocols.basic import LineReceiver
 from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
+from realtime.frames import BINARY, OTHER, TEXT, Cutter, head
 from realtime.web_server import (
     ABORT_AFTER_S,
     DIRECT,
@@ -77,6 +78,7 @@ class Socket(WebSocketProtocol):
     """A WebSocket that is read as fast as the application takes, written as fast as the page reads, and always ends."""
 
     deliver: Callable[[str | bytes], None] | None = None
+    cutter: Cutter | None = None  # since the handshake
 
     def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
         """See `Direct`."""
@@ -89,10 +91,21 @@ class Socket(WebSocketProtocol):
         if not self.gate.is_open() or self.state != self.STATE_OPEN:
             return False
         if isinstance(payload, bytes):
-            self.sendMessage(payload, True)
+            self._write_now(head(BINARY, len(payload)) + payload)
         else:
-            self.sendMessage(payload.encode(), False)
+            text = payload.encode()
+            self._write_now(head(TEXT, len(text)) + text)
         return True
+
+    def _write_now(self, frame: bytes) -> None:
+        """To the socket at once when nothing waits before it: Twisted would ask first whether it is writable."""
+        plain = self.transport
+        if isinstance(plain, tcp.Connection) and not (plain.dataBuffer or plain._tempDataBuffer):
+            sent = plain.writeSomeData(frame)
+            if isinstance(sent, int):  # else the connection is lost, and Twisted is to find out
+                frame = frame[sent:]
+        if frame:
+            plain.write(frame)
 
     def connectionMade(self) -> None:  # noqa: N802
         """The HTTP connection has become this one: its hold on the send buffer passes over too."""
@@ -109,15 +122,26 @@ class Socket(WebSocketProtocol):
             if self.early_bytes > MAX_EARLY_BYTES:
                 self.transport.abortConnection()
                 return
-        super().dataReceived(data)
+        elif self.cutter is None and not (self.data or self.current_frame or self.inside_message):
+            self.cutter = Cutter(MAX_MESSAGE_BYTES)
+        if self.cutter is None:
+            super().dataReceived(data)
+            return
+        for kind, frame in self.cutter.cut(data):
+            if kind == OTHER:
+                super().dataReceived(frame)
+            elif self.state == self.STATE_OPEN:  # after a close frame nothing is heard any more
+                self.onMessage(frame, kind == BINARY)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
-        """A message: queued for the application, which may be slower than the page."""
+        """A message: to whom it is for, or queued for the application, which may be slower than the page."""
+        try:
+            message = payload if isBinary else payload.decode()
+        except UnicodeDecodeError:
+            self.sendCloseFrame(code=1007)
+            return
         if self.deliver is not None and not self.muted:
-            try:
-                self.deliver(payload if isBinary else payload.decode())
-            except UnicodeDecodeError:
-                self.sendClose(code=1007)
+            self.deliver(message)
             return
         super().onMessage(payload, isBinary)
         if not self.muted and self.application_queue.qsize() >= MAX_UNREAD:

@@ -16,7 +16,9 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
 
+from realtime.frames import BINARY, OTHER, TEXT, Cutter, head
 from realtime.web_server import (
     ABORT_AFTER_S,
     DIRECT,
@@ -37,6 +39,7 @@ class Socket(WebSocketsSansIOProtocol):
     """A WebSocket that is aborted when it is not gone some seconds after it was closed. Offers `web_server.Direct`."""
 
     deliver: Callable[[str | bytes], None] | None = None
+    cutter: Cutter | None = None  # since the handshake
 
     def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
         """See `Direct`."""
@@ -46,30 +49,52 @@ class Socket(WebSocketsSansIOProtocol):
 
     def write(self, payload: str | bytes) -> bool:
         """See `Direct`."""
-        if not self.writable.is_set() or self.close_sent or self.disconnected:
+        if not self.writable.is_set() or self.conn.state is not State.OPEN or self.disconnected:
             return False
         if isinstance(payload, bytes):
-            self.conn.send_binary(payload)
+            self.transport.write(head(BINARY, len(payload)) + payload)
         else:
-            self.conn.send_text(payload.encode())
-        self.transport.write(b"".join(self.conn.data_to_send()))
+            text = payload.encode()
+            self.transport.write(head(TEXT, len(text)) + text)
         return True
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the page: the request, then frames."""
+        if self.cutter is None:
+            super().data_received(data)
+            if self.handshake_initiated and data.endswith(b"\r\n\r\n"):  # no page has sent a frame already
+                self.cutter = Cutter(MAX_MESSAGE_BYTES)
+            return
+        for kind, frame in self.cutter.cut(data):
+            if kind == OTHER:
+                super().data_received(frame)
+            elif self.conn.state is State.OPEN:  # after a close frame nothing is heard any more
+                self._hear(kind, frame)
+
+    def _hear(self, kind: int, data: bytes) -> None:
+        """A whole message."""
+        if self.deliver is None:
+            self.curr_msg_data_type = "text" if kind == TEXT else "bytes"
+            self.frames = [data]
+            self.send_receive_event_to_app()
+        elif kind == BINARY:
+            self.deliver(data)
+        else:
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+            self.deliver(text)
+
     def send_receive_event_to_app(self) -> None:
-        """A whole message has come."""
+        """A message in one or several frames, as the library read it."""
         if self.deliver is None or self.close_sent:
             super().send_receive_event_to_app()
             return
-        data = bytes(self.frames[0]) if len(self.frames) == 1 else b"".join(self.frames)
-        if self.curr_msg_data_type == "bytes":
-            self.deliver(data)
-            return
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            super().send_receive_event_to_app()  # it closes with 1007
-            return
-        self.deliver(text)
+        data, self.frames = b"".join(self.frames), []
+        self._hear(TEXT if self.curr_msg_data_type == "text" else BINARY, data)
 
     async def run_asgi(self) -> None:
         """Run the application; after it nothing more will be said."""
