@@ -1,4 +1,4 @@
-"""What a page sends, cut into WebSocket frames (RFC 6455), and the head of a frame to it. Pure.
+"""What a page sends, cut into WebSocket frames (RFC 6455), and the head of a frame to it.
 
 Whole, unfragmented messages are unmasked here: all that an honest page sends while it talks. Every other frame is for
 the web server's library, which gets it whole, so that the library always stands between two frames.

@@ -364,6 +364,20 @@ MUTANTS = [
         "tests/operations/test_ledger.py -k blocks",
     ),
     Mutant(
+        "within a message in parts no other message is heard",
+        "realtime/frames.py",
+        " and not self._fragments",
+        "",
+        "tests/realtime/test_frames.py -k within_another",
+    ),
+    Mutant(
+        "a frame that is too long is not waited for",
+        "realtime/frames.py",
+        "if length > self._max_bytes:",
+        "if False:",
+        "tests/realtime/test_frames.py -k too_long",
+    ),
+    Mutant(
         "a usage row is written once",
         "realtime/ledger.py",
         "        if key in kept:\n",

@@ -20,6 +20,7 @@ SHELL = {
     "budgets",
     "checks",
     "consumers",
+    "frames",
     "holds",
     "hours",
     "journal",
