@@ -44,8 +44,7 @@ async def many_write(folder: Path, server: str, make_upstream: Any, *, pages: in
     upstream = await make_upstream(ANSWER, record=False, max_sessions=pages * PROCESSES + 1)
     rows = Rows(folder)
     limits = {
-        "REALTIME_MAX_SESSIONS_PER_USER": 1_000,
-        "REALTIME_MAX_SESSIONS": 1_000,
+        "REALTIME_MAX_TEXT_SESSIONS_PER_USER": 1_000,
         "REALTIME_LEASE_SEC": 60,
     }
     async with contextlib.AsyncExitStack() as stack:
