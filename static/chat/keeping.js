@@ -1,4 +1,4 @@
-// The dialog in which a person says what may be kept of the conversation. Loaded when its button is pressed.
+// The dialog in which a person says what may be kept of a conversation. Loaded when it is asked for.
 
 import { t } from "../strings.js";
 
@@ -9,6 +9,8 @@ export default class Keeping {
   #dialog = document.getElementById("keeping");
   #page;
   #dressed;
+  #id = null; // of the conversation that it is about; null: a new one
+  #level;
 
   /** `page`: see main.js. */
   constructor(page) {
@@ -20,19 +22,28 @@ export default class Keeping {
     dialog.querySelector("[data-act=forget]").addEventListener("click", () => this.#attempt(() => this.#forget()));
   }
 
-  async open() {
+  /** `id`: of any conversation of the person's, by itself the open one. */
+  async open(id = this.#page.id()) {
     await this.#dressed;
+    this.#id = id;
+    try {
+      this.#level = this.#isOpen ? this.#button.dataset.keep : (await this.#page.api.conversation(id)).keep;
+    } catch {
+      return this.#page.toast.show(t("request_failed"));
+    }
     this.#show();
     this.#dialog.showModal();
   }
 
-  get #level() {
-    return this.#button.dataset.keep;
+  get #isOpen() {
+    return this.#id === this.#page.id();
   }
 
   #show() {
     const chosen = this.#dialog.querySelector(`[value="${this.#level}"]`);
     chosen.checked = true;
+    if (!this.#isOpen) return;
+    this.#button.dataset.keep = this.#level;
     this.#button.querySelector("span").textContent = chosen.dataset.told;
   }
 
@@ -46,27 +57,28 @@ export default class Keeping {
   }
 
   async #choose(level) {
-    const { api, begun, id } = this.#page;
+    const { api, begun } = this.#page;
     const less = LEVELS.indexOf(level) < LEVELS.indexOf(this.#level);
     if (less) this.#tell(level); // at once: what is taken back waits for no answer
-    if (id()) await api.change(id(), { keep: level });
-    else begun((await api.create({ keep: level })).id);
+    if (this.#id) await api.change(this.#id, { keep: level });
+    else begun((this.#id = (await api.create({ keep: level })).id));
     if (!less) this.#tell(level);
-    this.#button.dataset.keep = level;
+    this.#level = level;
   }
 
   async #forget() {
-    const { api, id, toast } = this.#page;
+    const { api, toast } = this.#page;
     if (this.#level === "audio") this.#tell("transcript");
-    if (id()) await api.remove(`${id()}/audio`);
-    if (this.#level === "audio") this.#button.dataset.keep = "transcript";
-    for (const row of document.querySelectorAll(".message")) row.dataset.audioMs = "";
+    if (this.#id) await api.remove(`${this.#id}/audio`);
+    if (this.#level === "audio") this.#level = "transcript";
+    if (this.#isOpen) for (const row of document.querySelectorAll(".message")) row.dataset.audioMs = "";
     this.#dialog.close();
     toast.show(t("audio_deleted"));
   }
 
   /** The sessions that run know it without delay, in whatever process they are. */
   #tell(keep) {
+    if (!this.#isOpen) return; // its session, in another page, learns it from the database
     this.#page.call.configure({ keep });
     this.#page.typed.configure({ keep });
   }

@@ -43,7 +43,7 @@ function showTitle(title) {
 
 const sidebar = new Sidebar({
   api, toast, list: by("conversation-list"), template: by("conversation-row"), note: by("conversation-note"), search: by("conversation-search"),
-  current: conversationId, chatUrl: bootstrap.urls.chat, onTitle: showTitle,
+  current: conversationId, chatUrl: bootstrap.urls.chat, onTitle: showTitle, onKeep: (id) => later("keeping").then((keeping) => keeping.open(id)),
 });
 
 const messages = new MessageList({

@@ -15,10 +15,10 @@ export class Sidebar {
   #chatUrl;
   current;
 
-  /** `onTitle(title)` is called when the open conversation was renamed. */
-  constructor({ api, list, template, note, search, toast, current, chatUrl, onTitle }) {
+  /** `onTitle(title)` is called when the open conversation was renamed, `onKeep(id)` to choose what is kept of one. */
+  constructor({ api, list, template, note, search, toast, current, chatUrl, onTitle, onKeep }) {
     [this.#api, this.#list, this.#template, this.#note, this.#toast, this.#chatUrl] = [api, list, template, note, toast, chatUrl];
-    Object.assign(this, { current, onTitle });
+    Object.assign(this, { current, onTitle, onKeep });
     search.addEventListener("input", () => this.#searchSoon(search.value.trim()));
     list.addEventListener("click", (event) => {
       const button = event.target.closest(".more");
@@ -83,6 +83,7 @@ export class Sidebar {
   #openMenu(button, row) {
     openMenu(button, [
       [t("rename"), () => this.#rename(row)],
+      [t("what_is_kept"), () => this.onKeep(row.dataset.id)],
       [t("archive"), () => this.#archive(row)],
       [t("delete"), () => this.#delete(row)],
     ]);

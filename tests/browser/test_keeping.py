@@ -63,6 +63,10 @@ def test_kept_audio_is_told_played_again_and_deleted(
     picture("audio-is-kept")
     ada.chat.end_call()
     expect(recording_mark(ada)).to_be_hidden()
+    replay = ada.chat.panel.get_by_role("button", name="Replay")
+    expect(replay).to_be_visible()
+    expect(ada.page.locator("#messages .play:visible")).to_have_count(2)
+    picture("ended-with-replay")
 
     for role, words in (("user", "seven times eight"), ("assistant", "fifty")):
         row = ada.chat.rows(role)
@@ -75,6 +79,10 @@ def test_kept_audio_is_told_played_again_and_deleted(
         assert words in understood(ada.page.request.get(answer.value.url).body(), ears)
         expect(play).to_be_visible()  # it has come to its end
     picture("kept-messages")
+    replay.click()  # the whole call, one message after the other
+    for role in ("user", "assistant"):
+        expect(ada.chat.rows(role).get_by_role("button", name="Stop playing")).to_be_visible()
+    expect(ada.page.get_by_role("button", name="Stop playing")).to_have_count(0)
 
     assert list(recordings_folder.rglob("*.pcm"))
     ada.page.locator("#keep-button").click()
@@ -101,6 +109,31 @@ def test_consent_is_taken_back_in_mid_call(person: Callable[..., Person]) -> Non
     expect(recording_mark(ada)).to_be_visible()
     assert Conversation.objects.get().keep == "audio"
     ada.chat.end_call()
+
+
+def test_what_is_kept_is_in_the_menu_of_each_conversation(
+    person: Callable[..., Person], picture: Picture
+) -> None:
+    ada = person()
+    older = services.create_conversation(owner=ada.user, title="Older", keep="transcript")
+    current = services.create_conversation(owner=ada.user, title="Current", keep="transcript")
+    ada.chat.open(f"/chat/{current.pk}/")
+    for title, choice in (("Older", "Text and audio"), ("Current", "Nothing")):
+        row = ada.page.locator(".conversation").filter(has_text=title)
+        row.get_by_role("button", name="Conversation actions").click()
+        picture("menu")
+        ada.page.get_by_role("menuitem", name="What is kept").click()
+        with ada.page.expect_response("**/api/conversations/**"):
+            ada.page.get_by_role("radio", name=choice).check()
+        ada.page.get_by_role("button", name="Done").click()
+    expect(ada.page.locator("#keep-button")).to_have_text("Nothing is kept")
+    older.refresh_from_db()
+    current.refresh_from_db()
+    assert (older.keep, current.keep) == ("audio", "nothing")
+    row = ada.page.locator(".conversation").filter(has_text="Older")
+    row.get_by_role("button", name="Conversation actions").click()
+    ada.page.get_by_role("menuitem", name="What is kept").click()
+    expect(ada.page.get_by_role("radio", name="Text and audio")).to_be_checked()
 
 
 def test_of_a_conversation_that_is_not_kept_nothing_is_there_after_a_reload(
