@@ -352,7 +352,61 @@ RECORDINGS = [
         "tests/operations/test_listening.py -k each_look",
     ),
 ]
+CHOSEN = "tests/realtime/test_chosen_settings.py"
+SAMPLES = "tests/realtime/test_voice_samples.py"
+CHOICES = [
+    Mutant(
+        "one's own turn detection stays within bounds",
+        "conversations/api/serializers.py",
+        "        numbers.is_valid(raise_exception=True)\n        return dict(numbers.validated_data)",
+        "        return dict(value)",
+        "tests/conversations/test_api.py -k not_on_the_list",
+    ),
+    Mutant(
+        "one's own numbers reach the upstream",
+        "realtime/conf.py",
+        'if preset == "custom" and custom and block is not None:',
+        "if False:",
+        f"{CHOSEN} -k numbers_noise",
+    ),
+    Mutant(
+        "where the site wants push-to-talk nobody else decides",
+        "realtime/conf.py",
+        'if preset == "custom" and custom and block is not None:',
+        'if preset == "custom" and custom:',
+        f"{CHOSEN} -k nobody_has_numbers",
+    ),
+    Mutant(
+        "nobody keeps a silent call longer than the site does",
+        "realtime/conf.py",
+        "min(end_after_sec or settings.REALTIME_IDLE_SEC, settings.REALTIME_IDLE_SEC)",
+        "end_after_sec or settings.REALTIME_IDLE_SEC",
+        f"{CHOSEN} -k never_later",
+    ),
+    Mutant(
+        "a voice that gave no sample is left alone for a while",
+        "realtime/voice_samples.py",
+        "if time.monotonic() - _failed_at.get(path, -REST_S) < REST_S:",
+        "if False:",
+        f"{SAMPLES} -k not_asked_at_once",
+    ),
+    Mutant(
+        "samples are for those who are logged in",
+        "realtime/api/voice_samples.py",
+        "if not user.is_authenticated:",
+        "if False:",
+        f"{SAMPLES} -k logged_in",
+    ),
+    Mutant(
+        "a sample that is being made is not made twice",
+        "realtime/voice_samples.py",
+        "async with _making.setdefault(path, asyncio.Lock()):",
+        "async with asyncio.Lock():",
+        f"{SAMPLES} -k speaks_once",
+    ),
+]
 MUTANTS = [
+    *CHOICES,
     *RECORDINGS,
     *MONEY,
     *DOORS,
