@@ -108,6 +108,9 @@ class TestContent:
             assert answer.status_code == 200
             assert SECRET not in answer.content.decode()
 
+    def test_no_page_shows_a_token_that_is_good_for_somebody_else(self) -> None:
+        assert not [model for model in admin.site._registry if model._meta.app_label == "token_blacklist"]
+
     def test_messages_have_no_list_of_their_own(self) -> None:
         assert not admin.site.is_registered(Message)
 
@@ -259,6 +262,14 @@ class TestFilters:
 
 class TestCost:
     """Lists and pages ask as few questions about many rows as about few."""
+
+    @pytest.mark.parametrize("model", HISTORY)
+    def test_no_list_counts_all_rows_for_every_choice_of_a_filter(
+        self, operators: Client, talk: Conversation, model: type
+    ) -> None:
+        answer = operators.get(list_url(model), {"_facets": "True"})
+        assert answer.context["cl"].add_facets is False
+        assert "Show counts" not in answer.content.decode()
 
     @pytest.mark.parametrize("model", [User, *OURS])
     def test_of_lists(

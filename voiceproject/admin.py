@@ -6,12 +6,17 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from rest_framework_simplejwt.token_blacklist import admin as _tokens  # noqa: F401 - it registers what is taken out
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from conversations import audit
 from voiceproject import account
 
 admin.site.site_header = admin.site.site_title = _("Voice chat administration")
 admin.site.unregister(User)
+# Its pages would show refresh tokens that are good for somebody else's account.
+for model in (OutstandingToken, BlacklistedToken):
+    admin.site.unregister(model)
 
 
 @admin.register(User)

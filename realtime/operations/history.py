@@ -44,6 +44,7 @@ class HistoryAdmin(admin.ModelAdmin):
     change_list_template = "admin/realtime/history_list.html"
     # The count of all rows beside the count of those found is a second scan of the biggest tables.
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count of all rows for every choice of every filter
     hidden: tuple[str, ...] = ()
     # What the rows of a list refer to, asked for after the rows are known. A join (`list_select_related`) would let the
     # database begin with the other table, and sort all of this one.

@@ -73,6 +73,12 @@ class TotalsForm(forms.Form):
             raise forms.ValidationError(_("At most %(days)s days at a time.") % {"days": MOST_DAYS})
         return data
 
+    def show_period(self) -> None:
+        """Show the days that are meant where none were given."""
+        days = {name: self.cleaned_data.get(name) for name in ("since", "until")} if self.is_valid() else {}
+        given = {name: self.data.get(name, "") for name in self.fields}
+        self.data = given | {name: f"{day:%Y-%m-%d}" for name, day in days.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -112,6 +118,7 @@ def totals_page(request: HttpRequest) -> HttpResponse:
     by = asked if asked in usage_days.KEYS else "user"
     form = TotalsForm(request.GET, today=today, models=usage_days.models_known())
     rows = _rows(by, form, now) if form.is_valid() else []
+    form.show_period()
     if request.GET.get("format") == "csv" and form.is_valid():
         return _file(request, by, form, rows)
     context = {

@@ -13,7 +13,8 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from realtime.models import RealtimeSession, SessionEvent, Turn
+from conversations.models import AuditEntry
+from realtime.models import ProbeRun, RealtimeSession, SessionEvent, Turn, UsageRecord
 from tests.browser.conftest import Person, eventually
 from tests.browser.pictures import Picture
 
@@ -63,6 +64,29 @@ def a_busy_week(user: object) -> None:
                 response_latency_ms=latency_ms,
             )
             Turn.objects.filter(pk=row.pk).update(created_at=began)
+        used = UsageRecord.objects.create(
+            session=session,
+            meter="response",
+            reference="r0",
+            model=session.model,
+            audio_in=dice.randint(500, 90_000),
+            cached_audio=300,
+            audio_out=dice.randint(500, 90_000),
+            text_out=dice.randint(50, 9_000),
+            usd=session.cost_usd if number % 11 else None,
+        )
+        UsageRecord.objects.filter(pk=used.pk).update(created_at=began)
+
+
+PAGES = {
+    "sessions": (LIST, "Select session to view"),
+    "ledger": ("/admin/realtime/usagerecord/", "Select usage record to view"),
+    "totals": ("/admin/realtime/usagerecord/totals/?by=user", "Totals of usage"),
+    "totals-by-day": ("/admin/realtime/usagerecord/totals/?by=day", "Totals of usage"),
+    "dashboard": (f"{LIST}dashboard/?period=week", "Dashboard"),
+    "probe-runs": ("/admin/realtime/proberun/", "Select probe run to view"),
+    "audit": ("/admin/conversations/auditentry/", "Select audit entry to view"),
+}
 
 
 def open_page(operator: Person, path: str) -> None:
@@ -127,6 +151,10 @@ def test_an_operator_sees_the_day_and_runs_the_probe(operator: Person, picture: 
     expect(page.locator(".voice-periods [aria-current]")).to_have_text("Last week")
     expect(page.locator(".voice-chart").first.locator("rect")).to_have_count(8)
     picture("admin-dashboard", page)
+    page.get_by_role("link", name="Totals of usage").click()
+    page.get_by_role("link", name="By day").click()
+    expect(page.locator(".voice-sums tfoot td").first).to_have_text("120")
+    picture("admin-totals", page)
 
 
 @pytest.mark.screenshot
@@ -144,3 +172,30 @@ def test_an_operator_may_read_it_all_in_german(person: Callable[..., Person], pi
     expect(berta.page.get_by_role("heading", name="Zeitleiste")).to_be_visible()
     expect(berta.page.get_by_role("heading", name="Verbrauch und Kosten")).to_be_visible()
     picture("admin-session-german", berta.page)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_every_page_of_an_operator_fits_its_screen(
+    person: Callable[..., Person], picture: Picture, scheme: str, width: int
+) -> None:
+    carla = person(
+        "carla",
+        microphone=False,
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        locale="en-US",
+    )
+    carla.user.is_staff = carla.user.is_superuser = True  # type: ignore[attr-defined]
+    carla.user.save()  # type: ignore[attr-defined]
+    a_busy_week(carla.user)
+    ProbeRun.objects.create(ok=True, url="wss://voice.example.org/v1/realtime", model="m", total_ms=900)
+    AuditEntry.objects.create(actor=carla.user, action="export_usage", reason="totals by user")
+    errored = RealtimeSession.objects.filter(errors__gt=0).first()
+    assert errored is not None
+    pages = {**PAGES, "one-session": (f"{LIST}{errored.pk}/change/", "View session")}
+    for name, (path, heading) in pages.items():
+        open_page(carla, path)
+        expect(carla.page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+        beside_px = carla.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        picture(f"admin-{name}-{scheme}", carla.page)
+        assert beside_px <= 0, name
