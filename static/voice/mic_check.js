@@ -30,7 +30,11 @@ export class MicCheck {
     dialog.addEventListener("close", () => this.#stop());
     this.#part("hear").addEventListener("click", () => this.#record());
     this.#part("done").addEventListener("click", () => dialog.close());
-    this.#part("start").addEventListener("click", () => (dialog.close(), onStart()));
+    this.#part("start").addEventListener("click", () => {
+      if (!this.#part("problem").hidden) return this.open();
+      dialog.close();
+      onStart();
+    });
     const voice = dialog.querySelector("[data-set=voice]");
     voice.addEventListener("change", () => onVoice(voice.value));
     dialog.querySelector("[data-act=sample]").addEventListener("click", ({ currentTarget }) => this.#hearVoice(currentTarget, voice));
@@ -43,13 +47,13 @@ export class MicCheck {
 
   /** Call it inside the person's tap, or soon after one that made the contexts. */
   open() {
-    this.#dialog.showModal();
+    if (!this.#dialog.open) this.#dialog.showModal();
     this.#say("check_speak");
     this.#listen();
   }
 
   async #listen() {
-    this.#part("problem").hidden = true;
+    this.#tellProblem("");
     this.#part("hear").disabled = true;
     this.#part("verdict").textContent = "";
     this.#recording = this.#playing = null;
@@ -58,14 +62,21 @@ export class MicCheck {
       if (!(await this.#microphone.open(kept().microphone)) || !(await this.#speaker.open())) return;
     } catch (error) {
       const { key, values } = describe({ code: error.code ?? "mic.unsupported" });
-      this.#part("problem").textContent = t(key, values);
-      this.#part("problem").hidden = false;
-      return;
+      return this.#tellProblem(t(key, values));
     }
     if (!this.#dialog.open) return this.#stop();
     this.#part("hear").disabled = false;
     this.#meter.start();
     listDevices("audioinput", this.#part("microphone"), kept().microphone);
+  }
+
+  /** The sentence takes the place of what cannot be used without a microphone; empty when all is well. */
+  #tellProblem(sentence) {
+    const problem = this.#part("problem");
+    problem.textContent = sentence;
+    problem.hidden = !sentence;
+    this.#part("say").hidden = this.#part("microphone").parentElement.hidden = this.#part("hear").hidden = !problem.hidden;
+    this.#part("start").textContent = t(sentence ? "act_again" : "start_voice");
   }
 
   #say(key) {
