@@ -13,5 +13,6 @@ REALTIME_LEASE_SEC = 2
 REALTIME_RENEW_EVERY_SEC = 0.5
 REALTIME_REAP_EVERY_SEC = 0.5
 globals().update(json.loads(os.environ.get("SITE_SETTINGS", "{}")))  # what one test wants otherwise
+INSTALLED_APPS = [*INSTALLED_APPS, *globals().get("MORE_APPS", [])]  # noqa: F405
 for _name, _value in globals().get("WEB_SERVER_LIMITS", {}).items():
     setattr(web_server, _name, _value)  # before the modules that use them are imported
