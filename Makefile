@@ -41,11 +41,11 @@ test-python: install-dev
 test-serve: install-dev
 	$(pytest) tests/serve
 
-# What takes minutes: kill -9 at a hundred points and the like. For releases.
-test-all: test
-	$(pytest) tests --ignore=tests/services -m long --timeout=3600
+# What takes minutes: kill -9 at a hundred points, two hundred people and the like. For releases.
+test-all: test test-services
+	$(pytest) tests -m long --timeout=3600
 
-# The site as it is deployed: PostgreSQL, Redis and nginx as processes of the tests' own, four workers, two hundred people.
+# The site as it is deployed: PostgreSQL, Redis and nginx as processes of the tests' own, four workers, forty people.
 test-services: install-dev
 	scripts/ensure-services
 	$(pytest) tests/services --timeout=300

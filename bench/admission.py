@@ -1,6 +1,6 @@
 """What it costs to let people in: one mint and one redeemed token, in CPU time of this process and in wall time.
 
-    DATABASE_URL=postgres://... python bench/admission.py [--count 300]
+    DATABASE_URL=postgres://... python -m bench.admission [--count 300]
 
 Needs an empty database (without DATABASE_URL: SQLite in a temporary folder), which it fills and leaves as it is.
 Measured are the service calls, without HTTP, TLS, the upstream and the database's own CPU time.

@@ -23,10 +23,10 @@ from realtime import browser_events, metrics
 from realtime.admission import Opening, redeem
 from realtime.doorkeeper import address_of
 from realtime.exceptions import BadMessage, BrowserError, Refused
-from realtime.ownership import give_up_elsewhere
+from realtime.ownership import WORKER, give_up_elsewhere
 from realtime.relay import BrowserLink, Relay
 from realtime.services import close_unbegun
-from realtime.switchboard import GONE, WORKER, get_switchboard
+from realtime.switchboard import GONE, get_switchboard
 from realtime.web_server import DIRECT, Direct
 
 logger = logging.getLogger("realtime.consumer")

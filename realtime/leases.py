@@ -53,29 +53,34 @@ def stored_choices(session_ids: Iterable[UUID]) -> dict[UUID, str]:
     return dict(rows.values_list("pk", "conversation__keep"))
 
 
-def reap_lost_sessions(now: datetime | None = None) -> int:
+def reap_lost_sessions(now: datetime | None = None, *, only_dead: bool = False) -> int:
     """End the rows whose process is gone and settle what they were in the middle of saying; returns how many.
 
-    A process is gone when its lease was over at `now` (default: this moment).
+    A process is gone when its lease was over at `now` (default: this moment). `only_dead`: and when it certainly no
+    longer runs. After the database was away, living processes have not renewed either.
     """
     now = now or timezone.now()
-    holds.release_lost(now)
-    lost = list(RealtimeSession.objects.lease_expired(now).values_list("pk", flat=True)[:REAP_AT_ONCE])
+    expired = RealtimeSession.objects.lease_expired(now)
+    if only_dead:
+        workers = expired.order_by("worker").values_list("worker", flat=True).distinct()
+        expired = expired.filter(worker__in=[worker for worker in workers if ownership.is_gone(worker)])
+    else:
+        holds.release_lost(now)
+    lost = list(expired.values_list("pk", flat=True)[:REAP_AT_ONCE])
     if not lost:
         return 0
     with transaction.atomic():
         if not ownership.try_to_hold(ownership.REAPING):
             return 0  # another process is at it
-        # Asked again inside: the process may have renewed its lease meanwhile, or another one may have reaped it.
-        count = (
-            RealtimeSession.objects.lease_expired(now)
-            .filter(pk__in=lost)
-            .update(ended_at=now, end_reason="lost")
-        )
-        ended = RealtimeSession.objects.filter(pk__in=lost, end_reason="lost").values_list("pk", flat=True)
-        conversations.settle_messages(session_ids=list(ended))
+        # Asked again inside: the process may have renewed its lease meanwhile, or another one may have reaped it. A row
+        # that is being written to is not waited for: its process lives.
+        still = RealtimeSession.objects.lease_expired(now).filter(pk__in=lost)
+        still = still.select_for_update(no_key=True, skip_locked=True)
+        ended = list(still.values_list("pk", flat=True))
+        RealtimeSession.objects.filter(pk__in=ended).update(ended_at=now, end_reason="lost")
+        conversations.settle_messages(session_ids=ended)
         holds.release(ended)
-    return count
+    return len(ended)
 
 
 def forget_used_tokens() -> int:

@@ -1,11 +1,13 @@
-"""What only one process of the site may do at a time, and which of them has a session. No sockets, no clocks.
+"""What only one process of the site may do at a time, and which of them has a session. No connections, no clocks.
 
 Without other processes all of it costs a query or two and changes nothing.
 """
 
 from __future__ import annotations
 
-from uuid import UUID
+import os
+import socket
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,6 +17,9 @@ from conversations.models import Conversation
 from realtime.models import RealtimeSession, SiteLock
 
 ADMISSION, REAPING, ACCOUNTS = "admission", "reaping", "accounts"
+# This process. Never the same twice, also where every container counts its processes from 1.
+HOST = socket.gethostname()[:50]
+WORKER = f"{HOST}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 def hold(name: str) -> None:
@@ -36,6 +41,22 @@ def sessions_elsewhere(conversation: Conversation, worker: str) -> list[UUID]:
     """The live sessions of a conversation that other processes have."""
     live = RealtimeSession.objects.active().filter(conversation=conversation).exclude(worker=worker)
     return list(live.values_list("pk", flat=True))
+
+
+def is_gone(worker: str) -> bool:
+    """Whether a process certainly no longer runs: one of this machine. Of others only their leases tell."""
+    host, pid, _ = worker.rsplit(":", 2) if worker.count(":") >= 2 else ("", "", "")
+    if host != HOST or not pid.isdigit() or worker == WORKER:
+        return False
+    if int(pid) == os.getpid():
+        return True  # it had the number that this process has now
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass  # somebody else's
+    return False
 
 
 @transaction.atomic

@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
@@ -29,6 +27,7 @@ from realtime.doorkeeper import Doorkeeper
 from realtime.effects import Reserve
 from realtime.exceptions import Refused
 from realtime.journal import Journal
+from realtime.ownership import WORKER
 from realtime.recorder import RecordingThread
 from realtime.relay import BrowserLink, Dial, Relay
 from realtime.session import Session
@@ -38,8 +37,6 @@ logger = logging.getLogger("realtime.switchboard")
 FORGET_EVERY_S = 3600.0
 GONE = "session.gone"
 HANG_UP_S = 4.0  # for the upstream sockets of a drain: their own closing handshake takes 2
-# Never the same twice, also where every container counts its processes from 1.
-WORKER = f"{socket.gethostname()[:50]}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 class Switchboard:
@@ -64,8 +61,10 @@ class Switchboard:
     async def start(self) -> None:
         """Put in order what earlier processes left behind, and keep house from now on."""
         await self.journal.start()  # before the reaper: what was spilled may hold the true end of a session
+        # The database may have been away until now, and the other processes about to renew: they have a lease's time.
+        self._clock.doubt(time.monotonic(), settings.REALTIME_LEASE_SEC)
         try:
-            await self._reap()
+            self._tell_lost(await database_sync_to_async(leases.reap_lost_sessions)(only_dead=True))
         except Exception as error:
             logger.warning("rows of lost sessions stay for now: %s", type(error).__name__)
         self._keep_house()
@@ -189,7 +188,10 @@ class Switchboard:
         )  # one moment for the look and for the deed: a clock that is put between them changes nothing
         if not self._clock.look(now.timestamp(), time.monotonic(), settings.REALTIME_LEASE_SEC):
             return  # leases were written by another time than it is now; each process renews its own first
-        if lost := await database_sync_to_async(leases.reap_lost_sessions)(now):
+        self._tell_lost(await database_sync_to_async(leases.reap_lost_sessions)(now))
+
+    def _tell_lost(self, lost: int) -> None:
+        if lost:
             logger.warning("%d sessions were lost with their process and are ended", lost)
 
     async def _forget(self) -> None:

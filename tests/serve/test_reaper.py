@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,8 +15,11 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Message
-from realtime import leases
+from realtime import leases, services
+from realtime.journal import Journal
 from realtime.models import RealtimeSession, UsedToken
+from realtime.ownership import HOST, WORKER
+from realtime.switchboard import Switchboard
 
 pytestmark = pytest.mark.django_db
 
@@ -88,6 +95,54 @@ def test_messages_of_a_living_session_are_left_alone(session: RealtimeSession) -
     leases.reap_lost_sessions()
     message.refresh_from_db()
     assert message.status == "pending"
+
+
+def dead_pid() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait(60)
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("worker", "ended"),
+    [
+        ("{here}:{dead}:aaaaaaaa", 1),
+        (
+            "{here}:{own}:aaaaaaaa",
+            1,
+        ),  # an earlier process that had our number, as in a container that was restarted
+        (WORKER, 0),
+        ("{here}:{living}:aaaaaaaa", 0),
+        ("elsewhere:{dead}:aaaaaaaa", 0),
+        ("", 0),
+    ],
+)
+def test_who_starts_ends_the_sessions_of_those_that_are_certainly_dead(
+    session: RealtimeSession, worker: str, ended: int
+) -> None:
+    pids = {"dead": dead_pid(), "own": os.getpid(), "living": os.getppid()}
+    RealtimeSession.objects.update(worker=worker.format(here=HOST, **pids))
+    assert leases.reap_lost_sessions(only_dead=True) == ended
+    assert RealtimeSession.objects.active().count() == 1 - ended
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_process_that_starts_after_the_database_was_away_gives_the_others_a_lease_to_renew(
+    session: RealtimeSession, settings: Any, tmp_path: Path
+) -> None:
+    await RealtimeSession.objects.aupdate(worker="elsewhere:7:aaaaaaaa")
+    for lease_s, active in ((3_600, 1), (0, 0)):
+        settings.REALTIME_LEASE_SEC = lease_s
+        board = Switchboard(Journal(services.write_entries, tmp_path))
+        settings.REALTIME_REAP_EVERY_SEC = 3_600
+        try:
+            await board.start()
+            assert await RealtimeSession.objects.active().acount() == 1
+            await board._reap()
+            assert await RealtimeSession.objects.active().acount() == active
+        finally:
+            await board.drain(0, 5)
 
 
 def test_a_spent_token_is_remembered_for_longer_than_it_could_be_used() -> None:

@@ -16,8 +16,10 @@ from uuid import uuid4
 from django.contrib.auth.models import User
 from django.utils import timezone
 from realtime.models import RealtimeSession
+from realtime.ownership import WORKER
 RealtimeSession.objects.create(
-    id=uuid4(), user=User.objects.get(), modality="voice", lease_until=timezone.now() + timedelta(seconds={lease_s})
+    id=uuid4(), user=User.objects.get(), modality="voice", lease_until=timezone.now() + timedelta(seconds={lease_s}),
+    worker=WORKER,
 )
 """
 

@@ -22,7 +22,7 @@ from tests.services.site import Site
 BASE_S, CAP_S = 0.5, 30.0
 AT_THE_DOOR = 8  # visitors that come in at once
 ARRIVAL_S = 120.0
-PAUSE_S = (3.0, 8.0)
+TURNS_A_SECOND = 6.0  # of all visitors together: the more there are, the longer each thinks
 PING_EVERY_S = 5.0
 FRAME = bytes(9_600)  # 200 ms of silence
 FINAL = ("completed", "interrupted")
@@ -36,6 +36,7 @@ class Visitor:
     number: int
     rng: random.Random
     speaks: bool = False  # streams its microphone as well
+    pause_s: float = 5.0  # between two turns, on average
     turns: int = 0
     connections: int = 0
     closes: Counter[int] = field(default_factory=Counter)
@@ -43,6 +44,7 @@ class Visitor:
     saved: dict[str, str] = field(default_factory=dict)  # message id -> item id
     finals: dict[tuple[str, str], str] = field(default_factory=dict)  # (session, item) -> text of an answer
     asked: list[str] = field(default_factory=list)  # client ids of what was typed
+    answered: list[str] = field(default_factory=list)  # those of which the answer was heard to its end
     unsaved: dict[str, str] = field(default_factory=dict)  # client id -> text, until it is stored
     conversation_id: str | None = None
     session_id: str | None = None
@@ -178,18 +180,27 @@ class Visitor:
             self._answered.clear()
             self.asked.append(client_id)
             self.unsaved[client_id] = text
+            asked_in = self.session_id
             await self._say("input.text", text=text, client_id=client_id)
             while not self._answered.is_set():
                 try:
                     async with asyncio.timeout(20):
                         await self._answered.wait()
                 except TimeoutError:
+                    if self.leaving or not self.ready.is_set():
+                        continue
+                    if self.session_id == asked_in:
+                        # The answer was cut off, and the page was told so: a person says something else.
+                        self.refusals["asked anew"] += 1
+                        break
                     # The answer was lost with its process after the question was stored: the page offers "Try again".
-                    if self.ready.is_set() and not self.leaving:
-                        self.refusals["asked again"] += 1
-                        await self._say("input.text", text=text, client_id=client_id)
-            self.turns += 1
-            await asyncio.sleep(self.rng.uniform(*PAUSE_S))
+                    self.refusals["asked again"] += 1
+                    asked_in = self.session_id
+                    await self._say("input.text", text=text, client_id=client_id)
+            else:
+                self.answered.append(client_id)
+                self.turns += 1
+            await asyncio.sleep(self.pause_s * self.rng.uniform(0.6, 1.4))
 
     @property
     def arriving(self) -> bool:
@@ -216,7 +227,13 @@ class Crowd:
     def __init__(self, site: Site, size: int, *, speaking: int = 0, seed: int = 1) -> None:
         rng = random.Random(seed)
         self.visitors = [
-            Visitor(site, number, random.Random(rng.random()), speaks=number < speaking)
+            Visitor(
+                site,
+                number,
+                random.Random(rng.random()),
+                speaks=number < speaking,
+                pause_s=size / TURNS_A_SECOND,
+            )
             for number in range(size)
         ]
 
@@ -258,6 +275,11 @@ class Crowd:
         for task in self._tasks:
             if task.done() and not task.cancelled() and task.exception():
                 raise task.exception()
+
+    @property
+    def refusals(self) -> Counter[str]:
+        """What went wrong for all of them so far, by name."""
+        return sum((visitor.refusals for visitor in self.visitors), Counter())
 
     @property
     def connections(self) -> int:

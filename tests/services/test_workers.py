@@ -7,12 +7,13 @@ import http.client
 import json
 import random
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.services.crowd import Visitor
-from tests.services.site import HOST, Site, Worker
+from tests.services.site import HOST, Site, Worker, manage
 
 WITHIN_S = 60.0
 
@@ -54,26 +55,56 @@ def ask_worker(worker: Worker, method: str, path: str, bearer: str) -> int:
         connection.close()
 
 
-@pytest.mark.parametrize("redis", ["with Redis", "without Redis"])
-async def test_an_end_asked_of_one_worker_reaches_another(site: Site, redis: str) -> None:
-    if redis == "without Redis":
+@pytest.fixture(params=["with Redis", "without Redis"])
+def with_and_without_redis(site: Site, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test twice: Redis makes things quicker, and nothing depends on it."""
+    if request.param == "without Redis":
         site.redis.stop()
+    yield
+    if site.redis.process is None:
+        site.redis.start()
+
+
+@pytest.mark.usefixtures("with_and_without_redis")
+async def test_an_end_asked_of_one_worker_reaches_another(site: Site) -> None:
+    page = visitor(site, 20)
+    visit = await connected(page)
+    page.leaving = True  # once closed, it stays away
+    assert page.session_id is not None
+    there = worker_of(site, page.session_id)
+    other = next(worker for worker in site.workers if worker is not there)
+    path = f"/api/voice/sessions/{page.session_id}/"
+    assert await asyncio.to_thread(ask_worker, other, "DELETE", path, page.bearer) == 204
+    await closed_with(page, 1000)
+    await visit
+
+
+@pytest.mark.usefixtures("with_and_without_redis")
+async def test_who_is_deactivated_loses_the_calls_on_every_worker(site: Site) -> None:
+    pages = [visitor(site, 23) for _ in range(4)]
+    visits = []
+    for page in pages:  # a conversation each, or they would take each other's place
+        status, answer = await asyncio.to_thread(site.api, "POST", "/api/conversations/", page.bearer, {})
+        assert status == 201
+        page.conversation_id = answer["id"]
+        visits.append(await connected(page))
+        page.leaving = True
+    change = "import django; django.setup(); from django.contrib.auth.models import User; "
+    change += "person = User.objects.get(username='person23'); person.is_active = {}; person.save()"
+    await asyncio.to_thread(manage, site.environment, "-c", change.format(False))
     try:
-        page = visitor(site, 20)
-        visit = await connected(page)
-        page.leaving = True  # once closed, it stays away
-        assert page.session_id is not None
-        there = worker_of(site, page.session_id)
-        other = next(worker for worker in site.workers if worker is not there)
-        path = f"/api/voice/sessions/{page.session_id}/"
-        assert await asyncio.to_thread(ask_worker, other, "DELETE", path, page.bearer) == 204
-        await closed_with(page, 1000)
-        await visit
+        for page in pages:
+            await closed_with(page, 4403)
+        await asyncio.gather(*visits)
+        status, _ = await asyncio.to_thread(
+            site.api, "POST", "/api/voice/realtime-session", pages[0].bearer, {}
+        )
+        assert status in (401, 403)
     finally:
-        if site.redis.process is None:
-            site.redis.start()
+        await asyncio.to_thread(manage, site.environment, "-c", change.format(True))
 
 
+@pytest.mark.usefixtures("with_and_without_redis")
 async def test_a_second_tab_on_another_worker_ends_the_first(site: Site) -> None:
     first = visitor(site, 21)
     visit = await connected(first)
@@ -103,6 +134,7 @@ async def test_a_second_tab_on_another_worker_ends_the_first(site: Site) -> None
     assert live[0][0] <= 1
 
 
+@pytest.mark.usefixtures("with_and_without_redis")
 async def test_a_person_gets_as_many_sessions_as_allowed_over_all_workers(site: Site) -> None:
     pages = [visitor(site, 22) for _ in range(14)]
     for page in pages:  # a conversation each, or they would take each other's place
