@@ -75,8 +75,8 @@ class TestArithmetic:
 
 @pytest.mark.django_db
 class TestSessionTime:
-    def minutes_of(self, ends_at_ms: int, *, ticks: bool = True) -> list[RecordUsage]:
-        """The blocks of a session that ends then, with or without a timer that works."""
+    def minutes_of(self, ends_at_ms: int, *, ticks: bool = True, away_ms: int = 0) -> list[RecordUsage]:
+        """The blocks of a session that ends then, with or without a timer that works, or a page that was away."""
         relay_config = RelayConfig(
             upstream_url="ws://127.0.0.1:1/v1/realtime", model=MODEL, voice="marin", instructions="x"
         )
@@ -88,6 +88,9 @@ class TestSessionTime:
             effects += session.browser_message({"type": "ping", "t": 1}, now_ms)
             effects += session.browser_message({"type": "interrupt"}, now_ms)  # the person is still there
             effects += session.tick(now_ms)
+            if now_ms == away_ms:
+                effects += session.browser_gone(now_ms)
+                effects += session.attach({"uplink_samples": 0}, now_ms + 5_000)
         effects += session.end("person_ended", ends_at_ms)
         return [effect for effect in effects if isinstance(effect, RecordUsage)]
 
@@ -98,6 +101,20 @@ class TestSessionTime:
         assert round(sum(row.seconds for row in rows) * 1000) == ends_at_ms
         assert all(0 < row.seconds <= 60 for row in rows)
         assert len({row.reference for row in rows}) == len(rows) == -(-ends_at_ms // 60_000)
+
+    @pytest.mark.parametrize("away_ms", [20_000, 60_000, 110_000])
+    def test_a_page_that_comes_back_begins_no_minute_anew(self, away_ms: int) -> None:
+        rows = self.minutes_of(150_000, away_ms=away_ms)
+        assert [row.reference for row in rows] == ["minute_1", "minute_2", "minute_3"]
+        assert sum(row.seconds for row in rows) == 150
+
+    def test_the_first_minutes_of_two_sessions_are_two_rows(self, ada: User) -> None:
+        [first] = self.minutes_of(30_000)
+        sessions = [a_session(ada), a_session(ada)]  # another process took the conversation over
+        for _again in range(2):  # a spilled record may come twice
+            for session in sessions:
+                write(session, first)
+        assert [row.seconds for row in UsageRecord.objects.order_by("pk")] == [30, 30]
 
     def test_a_full_minute_is_kept_when_it_is_over_not_at_the_end(self, ada: User) -> None:
         session = a_session(ada)
