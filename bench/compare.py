@@ -31,6 +31,7 @@ from rig import WORK, Relay, build, load, load_command, resident_kib, started, u
 RESULTS = WORK / "results.json"
 ALL = ("floor", "product-uvicorn", "product-daphne", "tutorial-daphne", "websockets", "aiohttp", "node-ws")
 OURS = ("product-uvicorn", "product-daphne", "tutorial-daphne")
+SHORT_S, LONG_S = 1, 5  # the two runs whose difference counts
 FIGURES = ("us_per_pair", "percent_per_session", "p50_ms", "p99_ms", "max_ms", "sessions", "pairs")
 
 
@@ -145,15 +146,23 @@ def count_syscalls(relay: Relay, sessions: int = 10) -> dict[str, Any]:
     So opening and closing do not count, and neither does what goes on anyway in the time of the short run.
     """
     with started(relay) as pid:
-        (few, few_pairs), (many, many_pairs) = (traced(relay, pid, sessions, length) for length in (1, 5))
+        (few, few_pairs), (many, many_pairs) = (
+            traced(relay, pid, sessions, length) for length in (SHORT_S, LONG_S)
+        )
     pairs = many_pairs - few_pairs
     more = {name: (many[name] - few.get(name, 0)) / pairs for name in many}
     most = sorted(more.items(), key=lambda pair: -pair[1])[:6]
     return {
         "per_pair": sum(more.values()),
         "futex_per_pair": more.get("futex", 0.0),
+        "synced_per_session_s": more_of(many, few, "fdatasync") / sessions / (LONG_S - SHORT_S),
         "most": {name: round(count, 2) for name, count in most},
     }
+
+
+def more_of(many: dict[str, int], few: dict[str, int], name: str) -> int:
+    """So much more often it was called in the long run."""
+    return many.get(name, 0) - few.get(name, 0)
 
 
 def traced(relay: Relay, pid: int, sessions: int, length: int) -> tuple[dict[str, int], int]:

@@ -77,11 +77,14 @@ def syscalls(figures: dict[str, Any]) -> str:
             name,
             f"{one['per_pair']:.1f}",
             f"{one['futex_per_pair']:.2f}",
+            f"{one['synced_per_session_s']:.2f}",
             ", ".join(f"{call} {count}" for call, count in one["most"].items()),
         ]
         for name, one in figures.items()
     ]
-    return table(["relay", "calls a pair", "of them futex", "most"], rows)
+    return table(
+        ["relay", "calls a pair", "of them futex", "synced writes, a session and second", "most"], rows
+    )
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
