@@ -31,7 +31,7 @@ def settle(now: datetime | None = None, *, back: int = 2) -> None:
     """Keep the sums of the days that lie behind, so that nobody who looks has to wait for them."""
     now = now or timezone.now()
     today = timezone.localtime(now).date()
-    _settled(today - timedelta(days=back), today, now)
+    _settled(today - timedelta(days=back), today - timedelta(days=1), now)
 
 
 def totals(
