@@ -98,6 +98,7 @@ class ResponseGate:
         """Stop the running or coming response; nothing when there is none. Its late events are dropped from now on."""
         self.wanted = False
         if self.phase is Phase.ACTIVE and self.active_id:
+            self.asked_event_id = ""  # an error that is still on its way revives no wish
             if upstream_does_it:
                 self.cancelled.add(self.active_id)
                 return []
@@ -117,21 +118,32 @@ class ResponseGate:
         """An `error` event answered one of ours. True when it was the gate's and is dealt with."""
         if event_id.startswith("stop_"):
             return True  # a cancel that came too late is harmless
-        if event_id != self.asked_event_id or self.phase is not Phase.ASKED:
+        if event_id != self.asked_event_id or self.phase not in (Phase.ASKED, Phase.ACTIVE):
             return False
+        collided = code == "conversation_already_has_active_response" and self.collisions < MAX_COLLISIONS
+        if self.phase is Phase.ACTIVE:  # the one that we collided with was told before the error
+            self.wanted = self.wanted or collided
+            return collided
         self.phase = Phase.FREE
-        if code == "conversation_already_has_active_response" and self.collisions < MAX_COLLISIONS:
+        stopped, self.cancel_on_created = self.cancel_on_created, False  # there is nothing to stop any more
+        if collided:
             self.collisions += 1
-            self.wanted = True  # asked again when the other one is done
+            self.wanted = self.wanted or not stopped  # asked again when the other one is done
             self.phase, self.since_ms = Phase.EXPECTED, now_ms
-            return True
-        return False
+        return collided
 
     def deadline_ms(self) -> int | None:
         """When a request that got no answer is given up."""
         if self.phase in (Phase.ASKED, Phase.EXPECTED):
             return self.since_ms + REQUEST_DEADLINE_MS
         return None
+
+    def stuck(self, now_ms: int) -> list[SendUpstream]:
+        """The running response says nothing any more: it is stopped, and what waits behind it is asked for."""
+        waiting = self.wanted
+        stop = self.cancel()
+        self.wanted = waiting
+        return stop + self.expired(now_ms)
 
     def expired(self, now_ms: int) -> list[SendUpstream]:
         """The deadline passed: free again; a wish that still waits is asked for."""

@@ -454,8 +454,7 @@ class Session(SessionUpstream):
         elif name == "limit":
             self._end("time_limit")
         elif name == "stuck":
-            self.out += self.talk.gate.cancel()
+            self.out += self.talk.gate.stuck(self.now_ms)
             self._warn("answer.slow", "The answer stopped coming. Ask again.")
-            self.talk.gate.expired(self.now_ms)
         elif name == "rotate":
             self._rotate()

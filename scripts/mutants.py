@@ -509,6 +509,13 @@ MUTANTS = [
         "tests/realtime/test_cut_while_away.py -k meanwhile",
     ),
     Mutant(
+        "a wish that met another response waits for its end",
+        "realtime/gate.py",
+        "            self.wanted = self.wanted or collided\n            return collided",
+        "            return False",
+        "tests/realtime/test_gate.py -k upstreams_own",
+    ),
+    Mutant(
         "a token is bound to its origin",
         "realtime/admission.py",
         "if token.origin != origin:",

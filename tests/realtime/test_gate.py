@@ -2,6 +2,8 @@
 
 from realtime.gate import REQUEST_DEADLINE_MS, Phase, ResponseGate
 
+ACTIVE = "conversation_already_has_active_response"
+
 
 def kinds(sent: list) -> list[str]:
     return [effect.event["type"] for effect in sent]
@@ -70,3 +72,49 @@ def test_nothing_is_asked_for_while_the_page_is_away() -> None:
     assert gate.want(0) == []
     gate.held = False
     assert kinds(gate.advance(1)) == ["response.create"]
+
+
+def test_a_wish_that_met_a_response_of_the_upstreams_own_is_asked_for_when_that_is_done() -> None:
+    gate = ResponseGate(30)
+    (ask,) = gate.want(0)
+    gate.created("of a spoken turn", 1)  # the upstream tells it before it refuses ours
+    assert gate.refused(ask.event["event_id"], ACTIVE, 2)
+    assert kinds(gate.done("of a spoken turn", 3)) == ["response.create"]
+
+
+def test_an_error_that_comes_after_a_stop_revives_no_wish() -> None:
+    gate = ResponseGate(30)
+    (ask,) = gate.want(0)
+    gate.created("of a spoken turn", 1)
+    gate.cancel()
+    assert not gate.refused(ask.event["event_id"], ACTIVE, 2)
+    assert gate.done("of a spoken turn", 3) == []
+
+
+def test_a_stop_of_what_was_refused_stops_nothing_later() -> None:
+    gate = ResponseGate(30)
+    (ask,) = gate.want(0)
+    gate.cancel()
+    gate.want(1)  # typed again before the first one was answered
+    assert gate.refused(ask.event["event_id"], ACTIVE, 2)
+    assert kinds(gate.done("other", 3)) == ["response.create"]
+    assert gate.created("r2", 4) == []
+    assert "r2" not in gate.cancelled
+
+
+def test_a_stop_is_kept_when_what_it_stopped_was_refused() -> None:
+    gate = ResponseGate(30)
+    (ask,) = gate.want(0)
+    gate.cancel()
+    assert gate.refused(ask.event["event_id"], ACTIVE, 1)
+    assert gate.done("other", 2) == []
+
+
+def test_what_waits_behind_a_response_that_got_stuck_is_asked_for() -> None:
+    gate = ResponseGate(30)
+    gate.created("r1", 0)
+    assert gate.want(1) == []
+    assert kinds(gate.stuck(10_000)) == ["response.cancel", "response.create"]
+    gate = ResponseGate(30)
+    gate.created("r1", 0)
+    assert kinds(gate.stuck(10_000)) == ["response.cancel"]
