@@ -90,6 +90,7 @@ def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) ->
 # has to be stored faster than more comes.
 
 
+@transaction.atomic(savepoint=False)
 def write_entries(entries: list[Entry]) -> list[str | None]:
     """Store a batch of the journal; returns the message id of each message record, None for the others."""
     rows = RealtimeSession.objects.select_for_update(no_key=True).only(
