@@ -31,7 +31,7 @@ WITHIN_S = 500
 def test_what_leans_on_the_database_holds_on_postgresql(folder: Path) -> None:
     with Postgres(folder / "postgres-of-the-suite") as postgres:
         done = subprocess.run(
-            # The database goes with its engine. Dropping it would fail: threads of the last tests may still be connected.
+            # The database goes with its engine. Dropping it could fail: threads of the last tests are still connected.
             [sys.executable, "-m", "pytest", "-q", "-p", "no:playwright", "--reuse-db", *PARTS],
             cwd=ROOT,
             env={**os.environ, "DATABASE_URL": postgres.create("suite")},
