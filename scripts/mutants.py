@@ -402,7 +402,7 @@ CHOICES = [
         "realtime/voice_samples.py",
         "async with _making.setdefault(path, asyncio.Lock()):",
         "async with asyncio.Lock():",
-        f"{SAMPLES} -k speaks_once",
+        f"{SAMPLES} -k being_made",
     ),
 ]
 MUTANTS = [

@@ -46,6 +46,13 @@ async def test_a_voice_speaks_once_and_is_heard_by_all(make_site: Any, ada: Any,
     assert await asyncio.to_thread(lambda: len(list(samples.iterdir()))) == 1, "and no half file"
 
 
+async def test_who_asks_while_it_is_being_made_waits_for_the_same_one(make_site: Any) -> None:
+    site = await make_site(SCRIPT)
+    first, second = await asyncio.gather(*(voice_samples.sample("cedar", "en") for _ in range(2)))
+    assert first == second
+    assert len(site.upstream.connections) == 1
+
+
 async def test_a_sample_is_nobodys_session(make_site: Any, ada: Any) -> None:
     from realtime.models import RealtimeSession, UsageRecord
 
