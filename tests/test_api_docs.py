@@ -1,5 +1,6 @@
 """`docs/reference/api.md`, held to the code: every address with its methods, every field, every choice."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -23,10 +24,12 @@ def addresses_in_code(resolver: URLResolver, prefix: str = "/") -> set[str]:
             found |= addresses_in_code(pattern, route) if pattern.app_name != "admin" else set()
         elif isinstance(pattern, URLPattern):
             view = getattr(pattern.callback, "cls", None)
-            if view is not None and issubclass(view, APIView):
-                path = re.sub(
-                    r"<(\w+):(\w+)>", lambda match: "<id>" if match[1] == "uuid" else f"<{match[2]}>", route
-                )
+            path = re.sub(
+                r"<(\w+):(\w+)>", lambda match: "<id>" if match[1] == "uuid" else f"<{match[2]}>", route
+            )
+            if inspect.iscoroutinefunction(pattern.callback) and path.startswith("/api/"):  # they only read
+                found.add(f"GET {path}")
+            elif view is not None and issubclass(view, APIView):
                 methods = [
                     name for name in view.http_method_names if hasattr(view, name) and name != "options"
                 ]

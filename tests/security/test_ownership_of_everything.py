@@ -18,7 +18,7 @@ from realtime.models import RealtimeSession, Recording
 from realtime.recording_file import chunks_of
 
 METHODS = ("get", "post", "put", "patch", "delete")
-# Arguments that name no object: a format of export, and the admin's own, which staff only may open.
+# Arguments that name no object: a format of export, a voice, and the admin's own, which staff only may open.
 NO_OBJECT = {
     "form": "json",
     "uidb64": "MQ",
@@ -26,6 +26,7 @@ NO_OBJECT = {
     "app_label": "auth",
     "url": "x",
     "lane": "said",
+    "voice": "marin",
 }
 STAFF_ONLY = "admin/"
 
