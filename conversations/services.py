@@ -273,9 +273,6 @@ def _apply(message: Message, values: dict[str, Any]) -> list[str]:
 
 def _title_from_first_exchange(conversation_id: UUID) -> None:
     """Title the conversation once its first question and an answer to it are complete; a title that is there stays."""
-    untitled = Conversation.objects.filter(pk=conversation_id, title="")
-    if not untitled.exists():
-        return
     messages = Message.objects.filter(conversation_id=conversation_id).in_order()
     asked = messages.filter(role=Message.Role.USER).exclude(status=Message.Status.UNANSWERED).first()
     if asked is None or asked.status == Message.Status.PENDING:
@@ -283,4 +280,4 @@ def _title_from_first_exchange(conversation_id: UUID) -> None:
     answers = messages.filter(role=Message.Role.ASSISTANT, position__gt=asked.position)
     answered = answers.exclude(status=Message.Status.PENDING).exclude(text="").first()
     if answered is not None and (title := title_from_exchange(asked.text, answered.text)):
-        untitled.update(title=title)
+        Conversation.objects.filter(pk=conversation_id, title="").update(title=title)

@@ -61,6 +61,8 @@ class Ears:
                 self.broken.set_result(None)
             elif isinstance(data, bytes):
                 self._relay.browser_audio(data)
+            elif (played := browser_events.position_of(data)) is not None:
+                self._relay.browser_position(*played)
             else:
                 self._relay.browser_message(browser_events.parse(data))
         except Exception as error:

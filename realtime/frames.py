@@ -37,6 +37,8 @@ class Cutter:
 
     def cut(self, data: bytes) -> list[tuple[int, bytes]]:
         """The frames that are whole now: TEXT or BINARY with the message, or OTHER with the frame as it came."""
+        if self._is_one_message(data):
+            return [(data[0], apply_mask(data[8:], data[4:8]))]
         if self._rest:
             self._rest += data
             if len(self._rest) < self._missing and not self._gave_up:
@@ -67,6 +69,17 @@ class Cutter:
                     self._fragments = not first & FIN
             start = end
         return frames
+
+    def _is_one_message(self, data: bytes) -> bool:
+        """Whether this is one whole message and nothing else, of a length as a frame of audio has: the common case."""
+        return (
+            len(data) > 8
+            and data[0] in (TEXT, BINARY)
+            and data[1] == MASKED | 126
+            and len(data) - 8 == data[2] << 8 | data[3]
+            and len(data) - 8 <= self._max_bytes
+            and not (self._rest or self._fragments or self._gave_up)
+        )
 
     def _is_message(self, first: int, second: int) -> bool:
         return first in (TEXT, BINARY) and bool(second & MASKED) and not self._fragments

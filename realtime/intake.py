@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from realtime.audio import BYTES_PER_MS, bytes_to_samples, samples_to_ms
+from realtime.audio import BYTES_PER_MS, BYTES_PER_SAMPLE, bytes_to_samples, samples_to_ms
 from realtime.browser_events import check_frame
 from realtime.effects import Effect, SendUpstreamAudio
 from realtime.exceptions import TooFast
@@ -44,11 +44,11 @@ class Intake:
     def take(self, pcm: bytes, now_ms: int, *, ready: bool, speaking: bool) -> list[Effect]:
         """A frame. Raises BadMessage, TooLarge or TooFast."""
         check_frame(pcm)
-        samples = bytes_to_samples(len(pcm))
+        samples = len(pcm) // BYTES_PER_SAMPLE
         self.samples += samples
         self.total_samples += samples
         granted = self._audio.credit > 0
-        if not self.messages.take(1, now_ms) or not self._audio.take(len(pcm), now_ms):
+        if not (self.messages.take(1, now_ms) and self._audio.take(len(pcm), now_ms)):
             self.not_sent(len(pcm))
             if self.dropped_ms > MAX_DROPPED_MS:
                 raise TooFast("audio")

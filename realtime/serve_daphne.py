@@ -24,6 +24,7 @@ from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from realtime.frames import BINARY, OTHER, TEXT, Cutter, head
+from realtime.turn_end import Gathered
 from realtime.web_server import (
     ABORT_AFTER_S,
     DIRECT,
@@ -79,6 +80,7 @@ class Socket(WebSocketProtocol):
 
     deliver: Callable[[str | bytes], None] | None = None
     cutter: Cutter | None = None  # since the handshake
+    gathered: Gathered | None = None  # what is sent at the end of this turn of the loop
 
     def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
         """See `Direct`."""
@@ -90,15 +92,20 @@ class Socket(WebSocketProtocol):
         """See `Direct`."""
         if not self.gate.is_open() or self.state != self.STATE_OPEN:
             return False
+        if self.gathered is None:
+            self.gathered = Gathered(self._put)
         if isinstance(payload, bytes):
-            self._write_now(head(BINARY, len(payload)) + payload)
+            self.gathered.add(head(BINARY, len(payload)) + payload)
         else:
             text = payload.encode()
-            self._write_now(head(TEXT, len(text)) + text)
+            self.gathered.add(head(TEXT, len(text)) + text)
         return True
 
-    def _write_now(self, frame: bytes) -> None:
+    def _put(self, frames: list[bytes]) -> None:
         """To the socket at once when nothing waits before it: Twisted would ask first whether it is writable."""
+        if self.state != self.STATE_OPEN:  # the connection has ended meanwhile
+            return
+        frame = frames[0] if len(frames) == 1 else b"".join(frames)
         plain = self.transport
         if isinstance(plain, tcp.Connection) and not (plain.dataBuffer or plain._tempDataBuffer):
             sent = plain.writeSomeData(frame)

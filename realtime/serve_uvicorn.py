@@ -19,6 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import State
 
 from realtime.frames import BINARY, OTHER, TEXT, Cutter, head
+from realtime.turn_end import Gathered
 from realtime.web_server import (
     ABORT_AFTER_S,
     DIRECT,
@@ -40,6 +41,7 @@ class Socket(WebSocketsSansIOProtocol):
 
     deliver: Callable[[str | bytes], None] | None = None
     cutter: Cutter | None = None  # since the handshake
+    gathered: Gathered | None = None  # what is sent at the end of this turn of the loop
 
     def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
         """See `Direct`."""
@@ -51,12 +53,19 @@ class Socket(WebSocketsSansIOProtocol):
         """See `Direct`."""
         if not self.writable.is_set() or self.conn.state is not State.OPEN or self.disconnected:
             return False
+        if self.gathered is None:
+            self.gathered = Gathered(self._put)
         if isinstance(payload, bytes):
-            self.transport.write(head(BINARY, len(payload)) + payload)
+            self.gathered.add(head(BINARY, len(payload)) + payload)
         else:
             text = payload.encode()
-            self.transport.write(head(TEXT, len(text)) + text)
+            self.gathered.add(head(TEXT, len(text)) + text)
         return True
+
+    def _put(self, frames: list[bytes]) -> None:
+        """Into the transport, unless the connection has ended meanwhile."""
+        if self.conn.state is State.OPEN and not self.disconnected and not self.transport.is_closing():
+            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the page: the request, then frames."""

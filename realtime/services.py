@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -135,6 +135,11 @@ def write_entries(entries: list[Entry]) -> list[str | None]:
     return ids
 
 
+def _facts(record: RecordMessage | RecordTurn) -> dict[str, Any]:
+    """The record's fields. They are plain values: `asdict` would copy each of them, which costs as much as storing."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
 def _write_messages(entries: list[tuple[Entry, RealtimeSession | None]]) -> list[str | None]:
     """Store the messages among the entries; returns the message's id for each of those, None for the others."""
     said: dict[int, Said] = {}
@@ -149,7 +154,7 @@ def _write_messages(entries: list[tuple[Entry, RealtimeSession | None]]) -> list
     for index, (entry, session) in enumerate(entries):
         if session is None or entry.conversation_id is None or not isinstance(entry.record, RecordMessage):
             continue
-        facts = asdict(entry.record)
+        facts = _facts(entry.record)
         if session.pk not in recorded:
             facts["audio_ms"] = None  # it was deleted meanwhile
         said[index] = Said(conversation_id=entry.conversation_id, session_id=session.pk, **facts)
@@ -201,7 +206,7 @@ def _write_turns(records: list[tuple[RealtimeSession, RecordTurn]]) -> None:
     slower: dict[UUID, int] = {}
     for session, record in records:
         # What is known stays known: a record that is replayed may be older than the row.
-        values = {name: value for name, value in asdict(record).items() if value is not None}
+        values = {name: value for name, value in _facts(record).items() if value is not None}
         turn = turns.get((session.pk, record.response_id))
         late_ms = record.response_latency_ms
         if late_ms is not None and (turn is None or turn.response_latency_ms is None):

@@ -372,7 +372,7 @@ class SessionLife:
             if self.attached and self.talk.playout.window_full:
                 self.deadlines.setdefault("stall", self.now_ms + self.config.stall_ms)
             else:
-                self._disarm("stall")
+                self.deadlines.pop("stall", None)
             state = self._state()
             if state != self.shown_state and self.attached:
                 self.shown_state = state
@@ -383,6 +383,8 @@ class SessionLife:
         return effects
 
     def _take_out(self) -> list[Effect]:
+        if not self.out:
+            return []
         effects = self.out[:]
         self.out.clear()
         return effects

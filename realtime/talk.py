@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from realtime.allowance import MADE_MS_PER_TOKEN, Allowance, Context
-from realtime.audio import ms_to_samples
+from realtime.audio import ms_to_samples, samples_to_ms
 from realtime.browser_events import message
 from realtime.conf import RelayConfig
 from realtime.effects import Effect, RecordEvent, RecordUsage, Release, SendBrowser
@@ -24,6 +24,7 @@ class Talk:
     def __init__(self, config: RelayConfig, out: list[Effect], intake: Intake) -> None:
         self.config = config
         self.out = out
+        self.intake = intake
         self.keeping = Keeping(
             config.keep, intake, may_record=config.may_record and config.modality == "voice"
         )
@@ -45,11 +46,15 @@ class Talk:
         self.tool_rounds = 0  # since the person last said something
         self.interruptions = 0
         self.answers = 0
-        self.audio_in_ms = 0
         self.audio_out_ms = 0
         self.cost = RunningCost(config.rates)
         self.first_audio_ms: int | None = None
         self.fatal_code: str | None = None  # an answer failed in a way that no retry can mend
+
+    @property
+    def audio_in_ms(self) -> int:
+        """Microphone audio that came so far."""
+        return samples_to_ms(self.intake.total_samples)
 
     def note(self, name: str, at_ms: int, /, **data: Any) -> None:
         """Keep that something happened, by name and numbers."""

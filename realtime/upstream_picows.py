@@ -24,6 +24,7 @@ from picows import (
 
 from realtime import upstream
 from realtime.exceptions import UpstreamError, UpstreamLost, UpstreamRefused, UpstreamUnreachable
+from realtime.turn_end import Gathered
 
 GRACE_S = 0.5  # for the library's own timeout to come first
 READ_BUFFER_BYTES = 4 * 1024  # to begin with: it grows with the largest event
@@ -43,6 +44,7 @@ class PicowsLink(WSListener):
         self._code: int | None = None
         self._writable = asyncio.Event()
         self._writable.set()
+        self._gathered = Gathered(self._put)
 
     # ---- what the relay calls ----------------------------------------------------------------------------
 
@@ -50,8 +52,13 @@ class PicowsLink(WSListener):
         """Send one event now. False when it must wait, or when the connection is over."""
         if self._transport is None or not self._writable.is_set():
             return False
-        self._transport.send(WSMsgType.TEXT, text)
+        self._gathered.add(text)
         return True
+
+    def _put(self, texts: list[bytes]) -> None:
+        for text in texts:
+            if self._transport is not None:
+                self._transport.send(WSMsgType.TEXT, text)
 
     async def send(self, text: bytes) -> None:
         """Send one event as soon as there is room. Raises UpstreamLost, also when there is none for 15 s."""
@@ -81,6 +88,7 @@ class PicowsLink(WSListener):
 
     async def close(self) -> None:
         """Close; twice is nothing. Never takes much longer than the time for the closing handshake."""
+        self._gathered.send()
         if self._transport is None:
             return
         self._transport.send_close(WSCloseCode.OK)

@@ -48,6 +48,7 @@ SHELL = {
     "tokens",
     "tools",
     "traces",
+    "turn_end",
     "upstream",
     "upstream_picows",
     "usage_days",
@@ -78,6 +79,7 @@ STORING = {
     "services",
     "tokens",
     "traces",
+    "turn_end",
     "usage_days",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import random
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realtime import audio, upstream_events
+from realtime import audio, browser_events, upstream_events
 from realtime.browser_events import FROM_BROWSER
 from realtime.conf import RelayConfig
 from realtime.effects import SendBrowserAudio
+from realtime.exceptions import BrowserError
 from realtime.playout import CHUNK_SAMPLES, Playout
 from realtime.session import Session
 
@@ -160,6 +162,45 @@ def test_a_session_says_the_same_to_speech_that_was_read_either_way() -> None:
         long_way = by_json.upstream_event(event, now_ms)
         short_way = without.upstream_speech("resp_1", "item_1", pcm, now_ms)
         assert long_way == ([SendBrowserAudio(pcm)] if short_way is None else short_way)
+        assert by_json.deadlines == without.deadlines
+    assert by_json.counters() == without.counters()
+
+
+POSITION = '{"type":"playout.position","item_id":"item_1","samples":4800,"buffered_ms":81.25}'
+
+
+def test_a_position_as_our_page_writes_it_is_read_without_its_json() -> None:
+    assert browser_events.position_of(POSITION) == ("item_1", 4800)
+
+
+@BUSY_MACHINE
+@given(
+    st.integers(0, len(POSITION)),
+    st.integers(0, 12),
+    st.one_of(PIECES, st.sampled_from(["0", "-1", "1e3", "99999999999", "\u0663", ".5", '"samples":1,'])),
+)
+def test_a_position_read_without_json_is_what_the_parser_reads(at: int, drop: int, piece: str) -> None:
+    text = POSITION[:at] + piece + POSITION[at + drop :]
+    quickly = browser_events.position_of(text)
+    if quickly is not None:
+        said = browser_events.parse(text)
+        assert quickly == (said["item_id"], said["samples"])
+    else:
+        with contextlib.suppress(BrowserError):
+            browser_events.parse(text)
+
+
+def test_a_session_does_the_same_for_a_position_that_was_read_either_way() -> None:
+    by_json, without = talking(), talking()
+    for session in (by_json, without):
+        for number in range(60):  # past the window, so that positions make room
+            session.upstream_speech("resp_1", "item_1", bytes([number]) * 9_600, 10 + number)
+    for number in range(100):
+        said = {"type": "playout.position", "item_id": "item_1", "samples": number * 2_400, "buffered_ms": 80}
+        now_ms = 100 + number * 100
+        assert by_json.browser_message(said, now_ms) == without.browser_position(
+            "item_1", number * 2_400, now_ms
+        )
         assert by_json.deadlines == without.deadlines
     assert by_json.counters() == without.counters()
 

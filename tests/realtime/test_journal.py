@@ -99,6 +99,31 @@ async def test_what_comes_together_is_stored_together(tmp_path: Path) -> None:
     await journal.close()
 
 
+def test_a_busy_journal_leaves_most_of_the_time_to_the_talks_but_not_while_a_backlog_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "PAUSE_S", 0.1)
+    assert journal_module.rest_s(0.001, 0) == journal_module.PAUSE_S
+    for took_s in (0.02, 0.05, 0.1):
+        assert took_s / (took_s + journal_module.rest_s(took_s, 10)) <= 0.1 + 1e-9
+    assert journal_module.rest_s(5.0, 10) == journal_module.MAX_PAUSE_S
+    assert journal_module.rest_s(0.1, journal_module.BATCH) == journal_module.PAUSE_S
+
+
+async def test_an_end_does_not_wait_for_the_rest_of_a_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "PAUSE_S", 3_600)
+    store = Store()
+    journal = Journal(store.write, tmp_path)
+    journal.put(entry(words("before")))
+    assert await journal.flush(5)
+    journal.put(entry(words("in the pause", "j")))
+    await journal.close(10)
+    assert store.texts == ["before", "in the pause"]
+    assert files(tmp_path) == []
+
+
 async def test_a_later_checkpoint_replaces_the_waiting_one_but_never_a_final_text(tmp_path: Path) -> None:
     store = Store()
     journal = Journal(store.write, tmp_path)
