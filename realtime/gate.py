@@ -6,7 +6,6 @@ the running response is done. A cancel before `response.created` is a no-op upst
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
@@ -42,7 +41,7 @@ class ResponseGate:
         self.since_ms = 0
         self.collisions = 0
         self.asked = 0
-        self.starts_ms: deque[int] = deque()
+        self.starts_ms: list[int] = []
 
     @property
     def busy(self) -> bool:
@@ -52,7 +51,7 @@ class ResponseGate:
     def over_limit(self, now_ms: int) -> bool:
         """Whether this minute's answers are used up."""
         while self.starts_ms and self.starts_ms[0] <= now_ms - 60_000:
-            self.starts_ms.popleft()
+            del self.starts_ms[0]
         return len(self.starts_ms) >= self.per_minute
 
     def want(self, now_ms: int) -> list[SendUpstream]:

@@ -7,7 +7,7 @@ message, from the next one that begins: a sentence half kept would be neither.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 
 from realtime.audio import ms_to_samples, samples_to_ms
 from realtime.effects import KeepAudio
@@ -30,7 +30,7 @@ class Keeping:
         self._speech: dict[str, int] = {}  # where the item's speech began
         self._ended: dict[str, tuple[int, int]] = {}
         self._held_from = 0  # push-to-talk: where what is not a turn yet began
-        self._released: deque[tuple[int, int]] = deque()
+        self._released: list[tuple[int, int]] = []
         self._heard: Counter[str] = Counter()  # kept samples by item
 
     def choose(self, level: str) -> bool:
@@ -77,7 +77,7 @@ class Keeping:
         """The samples of `said` that became this item, now that it is one; None when none of them was kept."""
         span = self._ended.pop(item_id, None)
         if span is None and by_hand and self._released:
-            span = self._released.popleft()
+            span = self._released.pop(0)
         return span if span is not None and self.kept_samples(*span) else None
 
     def kept_samples(self, first: int, end: int) -> int:

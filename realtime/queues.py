@@ -21,7 +21,7 @@ class Uplink:
     def __init__(self, max_audio_bytes: int) -> None:
         self.max_audio_bytes = max_audio_bytes
         self.dropped_bytes = 0
-        self._urgent: deque[bytes] = deque()
+        self._urgent: list[bytes] = []  # few at a time
         self._line: deque[bytes | tuple[bytes, bool]] = deque()  # control text, or (audio, keep)
         self._audio_bytes = 0
 
@@ -52,7 +52,7 @@ class Uplink:
     def pop(self) -> bytes | None:
         """The next text to send, or None."""
         if self._urgent:
-            return self._urgent.popleft()
+            return self._urgent.pop(0)
         if not self._line:
             return None
         entry = self._line.popleft()
@@ -75,7 +75,7 @@ class Outbox:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._urgent: deque[str] = deque()
+        self._urgent: list[str] = []  # few at a time
         self._line: deque[tuple[str | bytes, bool]] = deque()  # (payload, rides with the audio)
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class Outbox:
     def pop(self) -> str | bytes | None:
         """The next payload, or None."""
         if self._urgent:
-            payload: str | bytes = self._urgent.popleft()
+            payload: str | bytes = self._urgent.pop(0)
         elif self._line:
             payload = self._line.popleft()[0]
         else:

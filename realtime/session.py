@@ -317,7 +317,7 @@ class Session(SessionUpstream):
         self.now_ms = now_ms
         self.malformed.append(now_ms)
         while self.malformed[0] <= now_ms - MALFORMED_WINDOW_MS:
-            self.malformed.popleft()
+            del self.malformed[0]
         if len(self.malformed) > MAX_MALFORMED:
             self._fail(UpstreamLost())
         return self._flush()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
+from collections import Counter
 from typing import Any
 
 from realtime import upstream_events as up
@@ -97,7 +97,7 @@ class SessionLife:
         self.upstream_reconnects = 0
         self.rotations = 0
         self.warm_items = 0  # how many items the upstream that is being warmed was told of
-        self.malformed: deque[int] = deque()
+        self.malformed: list[int] = []
         self.ignored: Counter[str] = Counter()
         self.shown_state = ""
         self.link_quality = LinkQuality()

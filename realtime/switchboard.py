@@ -36,6 +36,7 @@ from realtime.upstream import open_upstream
 logger = logging.getLogger("realtime.switchboard")
 FORGET_EVERY_S = 3600.0
 GONE = "session.gone"
+CHANCE = random.SystemRandom()  # one for all: each holds 2.5 KB
 HANG_UP_S = 4.0  # for the upstream sockets of a drain: their own closing handshake takes 2
 
 
@@ -90,7 +91,7 @@ class Switchboard:
             if other.conversation_id == opening.conversation_id:
                 other.end("superseded")  # one live session per conversation: the newest
         relay = Relay(
-            Session(opening.config, random.SystemRandom(), str(opening.session_id)),
+            Session(opening.config, CHANCE, str(opening.session_id)),
             self.journal,
             session_id=opening.session_id,
             conversation_id=opening.conversation_id,

@@ -6,7 +6,6 @@ Keeps the promises of `upstream.UpstreamLink`, with the same limits; `upstream.p
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -39,7 +38,7 @@ class PicowsLink(WSListener):
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._take: Callable[[bytes], bool | None] | None = None
         self._enough: asyncio.Future[None] | None = None
-        self._early: deque[bytes] = deque()  # came while nobody was reading
+        self._early: list[bytes] = []  # came while nobody was reading
         self._parts: list[bytes] = []  # of a message in several frames
         self._code: int | None = None
         self._writable = asyncio.Event()
@@ -76,7 +75,7 @@ class PicowsLink(WSListener):
         self._take = take
         try:
             while self._early and not self._enough.done():
-                self._hand_over(self._early.popleft())
+                self._hand_over(self._early.pop(0))
             self._read_on()
             if not self._enough.done():
                 await asyncio.wait({self._enough, self._over}, return_when=asyncio.FIRST_COMPLETED)

@@ -321,6 +321,12 @@ int main(int count, char **words) {
         printf("READY\n");
         fcntl(0, F_SETFL, O_NONBLOCK);
         for (char end[1]; read(0, end, 1) != 0;) turn(seconds_now() + 0.1);
+        for (int i = 0; dialect == PAGE && i < session_count; i++) { /* a page that only went would be waited for */
+            char over[] = "{\"type\":\"session.end\"}";
+            put_message(&sessions[i], TEXT, (uint8_t *)over, sizeof over - 1);
+            flush_session(&sessions[i]);
+        }
+        for (double until = seconds_now() + 1; dialect == PAGE && seconds_now() < until;) turn(until);
         return 0;
     }
     double start = seconds_now() + 0.3, from = start + warm, to = from + length, next = start, step = 0.04 / session_count, late = 0;
