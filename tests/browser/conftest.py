@@ -49,8 +49,6 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "screenshot: makes a picture for the documentation")
-    # WhiteNoise hands its files to ASGI as a synchronous iterator; Django reads them whole, and says so each time.
-    config.addinivalue_line("filterwarnings", "ignore:StreamingHttpResponse must consume synchronous:Warning")
 
 
 @pytest.hookimpl(trylast=True)
