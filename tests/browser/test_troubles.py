@@ -24,11 +24,12 @@ def refusing_upstream() -> Iterator[UpstreamProcess]:
         yield upstream
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture
+def nobody_there() -> Iterator[str]:
+    """The address of an upstream that is not running. Its port is taken, so that nothing else comes to listen there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"ws://127.0.0.1:{taken.getsockname()[1]}/v1/realtime"
 
 
 def expect_problem(somebody: Person, sentence: str, within_ms: int = 60_000) -> None:
@@ -72,9 +73,9 @@ def test_a_wrong_key_says_that_voice_is_not_available_and_nothing_of_the_key(
 
 
 def test_an_upstream_that_is_not_running_says_so(
-    person: Callable[..., Person], upstream_is: Callable[[str], None]
+    person: Callable[..., Person], upstream_is: Callable[[str], None], nobody_there: str
 ) -> None:
-    upstream_is(f"ws://127.0.0.1:{unused_port()}/v1/realtime")
+    upstream_is(nobody_there)
     ada = person()
     ada.chat.open().start_voice()
     ada.chat.await_state("error", within_ms=60_000)
@@ -82,9 +83,9 @@ def test_an_upstream_that_is_not_running_says_so(
 
 
 def test_a_typed_message_without_an_upstream_is_kept_and_can_be_tried_again(
-    person: Callable[..., Person], upstream_is: Callable[[str], None]
+    person: Callable[..., Person], upstream_is: Callable[[str], None], nobody_there: str
 ) -> None:
-    upstream_is(f"ws://127.0.0.1:{unused_port()}/v1/realtime")
+    upstream_is(nobody_there)
     ada = person(microphone=False)
     ada.chat.open()
     ada.chat.say_in_writing("Is anybody there?")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -91,16 +93,22 @@ def occupied() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port for the site. One run at a time on this machine: each looks for its free ports from the same one on.
+
+    It is below those that systems give to whoever asks for any, so no other test can come to have it meanwhile.
+    """
+    path = Path(tempfile.gettempdir()) / f"voiceproject-test-run-{os.getuid()}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield next_free_port(20_001)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_site_and_its_upstream_start_together_and_end_together(data: Path, number: int) -> None:
-    port = free_port()
+def test_the_site_and_its_upstream_start_together_and_end_together(
+    data: Path, port: int, number: int
+) -> None:
     run = Run(data, port)
     try:
         run.until(f"Open http://127.0.0.1:{port}/")
@@ -117,8 +125,7 @@ def test_the_site_and_its_upstream_start_together_and_end_together(data: Path, n
     assert not [line for line in run.lines if "Traceback" in line]
 
 
-def test_with_a_key_no_local_upstream_is_started(data: Path) -> None:
-    port = free_port()
+def test_with_a_key_no_local_upstream_is_started(data: Path, port: int) -> None:
     run = Run(data, port, OPENAI_API_KEY="sk-not-a-key")
     try:
         run.until(f"Open http://127.0.0.1:{port}/")

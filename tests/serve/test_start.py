@@ -76,10 +76,7 @@ def test_rows_of_a_lost_process_are_ended_at_the_start(folder: Path) -> None:
 def test_rows_of_a_lost_process_are_ended_by_one_that_has_no_sessions_itself(folder: Path) -> None:
     with SiteProcess(folder, "uvicorn") as site:
         leave_session(folder, -1)
-        for _ in range(100):
-            site.log_in()  # passes the time
-            if not Rows(folder).active():
-                break
+        site.wait_until_it_says("1 sessions were lost with their process")
         assert Rows(folder).end_reasons() == {"lost": 1}
 
 
