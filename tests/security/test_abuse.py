@@ -20,6 +20,7 @@ from django.contrib.auth.models import User
 from django.db.models import Sum
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from realtime import allowance
 from realtime.models import Budget, Hold, RateCard, RealtimeSession, UsageRecord
 from realtime.upstream import open_upstream
 from tests.realtime.page import Page, eventually, silence, tone
@@ -32,8 +33,13 @@ SPOKEN = {"hears": "Go on.", "says": "word " * 80, "audio_ms": 5_000}  # the sam
 
 
 @pytest.fixture
-async def paid(make_site: Any, settings: Any, ada: User) -> Callable[..., Any]:
+async def paid(
+    make_site: Any, settings: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """`await paid(script)`: a site whose upstream charges, and a dollar a day for each person."""
+    monkeypatch.setattr(
+        allowance, "ASK_AGAIN_MS", 50
+    )  # the second between two tries would be waited for 20 times
     settings.REALTIME_MAX_OUTPUT_TOKENS = MAX_TOKENS
     settings.REALTIME_MAX_SESSIONS_PER_USER = 100
     settings.REALTIME_MAX_RESPONSES_PER_MIN = 1_000
