@@ -110,19 +110,30 @@ def test_a_connection_that_is_cut_comes_back_and_the_answer_goes_on(
     ada.chat.await_state("listening", within_ms=60_000)
     assert heard_by(ada.page).audible_ms >= 500
     eventually(lambda: Message.objects.filter(role="assistant").count() == 1, "the answer is stored once")
+    ada.chat.end_call()
 
 
+@pytest.mark.parametrize(
+    "minute", ["on the page's clock", pytest.param("of real time", marks=pytest.mark.long)]
+)
 def test_a_connection_that_stays_away_ends_in_a_clear_state(
-    person: Callable[..., Person], console: Console, cable: TcpProxy
+    person: Callable[..., Person], console: Console, cable: TcpProxy, minute: str
 ) -> None:
     console.allow("WebSocket connection|ERR_CONNECTION|Failed to load resource")  # what the cut itself causes
     ada = person(origin=f"http://127.0.0.1:{cable.port}")
+    if minute == "on the page's clock":
+        ada.page.clock.install()
     ada.chat.open().start_voice()
     ada.chat.await_call()
     cable.refuse(True)
     cable.cut()
     ada.chat.await_state("reconnecting")
     expect(ada.page.locator("#voice-status")).to_contain_text(re.compile("reconnecting", re.IGNORECASE))
+    if minute == "on the page's clock":
+        for _ in range(5):
+            ada.page.clock.fast_forward(10_000)
+            expect(ada.chat.panel).to_have_attribute("data-state", "reconnecting")
+        ada.page.clock.fast_forward(15_000)
     ada.chat.await_state("error|ended", within_ms=90_000)
 
 
