@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -49,6 +50,8 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "screenshot: makes a picture for the documentation")
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(config.getoption("--output"), ignore_errors=True)
 
 
 @pytest.hookimpl(trylast=True)
@@ -93,6 +96,11 @@ def question_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def base_url() -> None:
     """Tests name whole addresses. The plugin's own fixture of this name warns of its future, an error here."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def delete_output_dir() -> None:
+    """Empty in place of the plugin's: that one empties the folder for each worker. See `pytest_configure`."""
 
 
 @pytest.fixture(scope="session")
