@@ -112,7 +112,7 @@ def dead_pid() -> int:
             "{here}:{own}:aaaaaaaa",
             1,
         ),  # an earlier process that had our number, as in a container that was restarted
-        (WORKER, 0),
+        ("{this}", 0),
         ("{here}:{living}:aaaaaaaa", 0),
         ("elsewhere:{dead}:aaaaaaaa", 0),
         ("", 0),
@@ -121,7 +121,7 @@ def dead_pid() -> int:
 def test_who_starts_ends_the_sessions_of_those_that_are_certainly_dead(
     session: RealtimeSession, worker: str, ended: int
 ) -> None:
-    pids = {"dead": dead_pid(), "own": os.getpid(), "living": os.getppid()}
+    pids = {"dead": dead_pid(), "own": os.getpid(), "living": os.getppid(), "this": WORKER}
     RealtimeSession.objects.update(worker=worker.format(here=HOST, **pids))
     assert leases.reap_lost_sessions(only_dead=True) == ended
     assert RealtimeSession.objects.active().count() == 1 - ended
