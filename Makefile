@@ -7,8 +7,8 @@ python := .venv/bin/python
 pytest := $(python) -m pytest
 # Tests wait more than they compute: for sound that plays, for deadlines, for other processes. So several run on each core;
 # a worker that is done takes over from another. Each has a database, a site and a browser of its own.
-cores := $(shell getconf _NPROCESSORS_ONLN)
-at_once = --dist=worksteal --maxprocesses=12 --numprocesses
+cores := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+at_once := --dist=worksteal --maxprocesses=8 --numprocesses
 # Django's own checks, as on a machine where nothing is set. (tests/settings.py does the same for the tests.)
 manage := DEBUG=true PYTHON_DOTENV_DISABLED=1 $(python) manage.py
 
@@ -58,7 +58,7 @@ test-js: install-dev
 	scripts/test-js
 
 test-browser: install-dev
-	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser $(at_once)=$(cores) --ignore=tests/browser/engines --timeout=300 --output test-results --screenshot only-on-failure
+	CHROMIUM_BIN="$$(scripts/ensure-browser)" && export CHROMIUM_BIN && $(pytest) tests/browser $(at_once)=$(cores) --maxprocesses=4 --ignore=tests/browser/engines --timeout=300 --output test-results --screenshot only-on-failure
 
 # Needs Firefox, WebKitGTK and PulseAudio. As root on Debian it installs them, elsewhere it says what is missing.
 test-browsers: install-dev
