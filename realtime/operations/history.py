@@ -13,6 +13,8 @@ from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from conversations.admin import HidesFields
+
 MOST_PEOPLE = 200  # whose names match a search
 REACHED = 10_000  # rows that the pages of a list lead to; filters and search find the others
 
@@ -36,7 +38,7 @@ class BoundedPaginator(Paginator):
         return self._found > REACHED
 
 
-class HistoryAdmin(admin.ModelAdmin):
+class HistoryAdmin(HidesFields):
     """Rows that are records of what happened: nobody adds or changes them, and they go only with their owner."""
 
     list_per_page = 50
@@ -45,7 +47,6 @@ class HistoryAdmin(admin.ModelAdmin):
     # The count of all rows beside the count of those found is a second scan of the biggest tables.
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a count of all rows for every choice of every filter
-    hidden: tuple[str, ...] = ()
     # What the rows of a list refer to, asked for after the rows are known. A join (`list_select_related`) would let the
     # database begin with the other table, and sort all of this one.
     fetched: tuple[str, ...] = ()
