@@ -243,6 +243,7 @@ def redeem(
 
     `session_id` is the one in the socket's address, by which a proxy finds the process; it must be the token's.
     """
+    user_agent = conversations.storable(user_agent)
     try:
         token = tokens.decode(token_text, time.time())
     except tokens.InvalidToken as error:

@@ -21,6 +21,7 @@ from realtime.usage import RESPONSE
 
 CHECKPOINT_MS = 1_000  # partial answers are kept at least this often
 MAX_TOOL_ROUNDS = 5
+ANSWER_ENDS = ("completed", "cancelled", "failed", "incomplete")
 
 
 class Answers:
@@ -155,7 +156,9 @@ class Answers:
         """The answer is made, cancelled or failed; it need not have been heard yet."""
         response = up.object_of(event, "response")
         response_id = up.id_of(response, "id")
-        status = up.word_of(response, "status") or "failed"
+        status = response.get("status")
+        if status not in ANSWER_ENDS:
+            status = "failed"
         details = up.object_or_empty(response, "status_details")
         code = up.word_of(up.object_or_empty(details, "error"), "code")
         marks = self.talk.marks.get(response_id)
@@ -293,7 +296,7 @@ def _reason(status: str, details: dict[str, Any], was_cut: bool) -> str | None:
     if status == "completed":
         return None
     known = {"turn_detected", "client_cancelled", "max_output_tokens", "content_filter"}
-    reason = details.get("reason")
+    reason = up.word_of(details, "reason")
     if reason in known:
-        return str(reason)
+        return reason
     return "interrupted" if was_cut else "failed"

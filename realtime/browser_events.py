@@ -18,16 +18,21 @@ MAX_MESSAGE_BYTES = 65_536
 MAX_FRAME_BYTES = 9_600  # 200 ms
 MAX_TEXT_CHARS = 4_096
 MAX_SAMPLES = 24_000 * 86_400
+MOST = 1e15  # of a number that no other bound is for
 
 
 def _text(low: int, high: int) -> Callable[[Any], Any]:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not low <= len(value) <= high:
             raise BadMessage(f"a text of {low} to {high} characters is needed")
-        # A lone surrogate or a NUL would pass JSON and fail in the database.
-        return value.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+        return _storable(value)
 
     return check
+
+
+def _storable(text: str) -> str:
+    """A lone surrogate or a NUL would pass JSON and fail in the database."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
 
 
 def _number(low: float, high: float, whole: bool = False) -> Callable[[Any], Any]:
@@ -73,9 +78,10 @@ def _client_facts(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or len(value) > 16:
         raise BadMessage("client must be a small object")
     return {
-        str(name)[:40]: (fact[:200] if isinstance(fact, str) else fact)
+        _storable(name[:40]): _storable(fact[:200]) if isinstance(fact, str) else fact
         for name, fact in value.items()
-        if fact is None or isinstance(fact, str | int | float | bool)
+        # Written as 1e999, infinity passes JSON too.
+        if fact is None or isinstance(fact, str) or (isinstance(fact, int | float) and abs(fact) <= MOST)
     }
 
 
@@ -117,7 +123,7 @@ FROM_BROWSER: dict[str, dict[str, tuple[Callable[[Any], Any], bool]]] = {
         "interruptible": (_boolean, False),
         "keep": (_choice("nothing", "transcript", "audio"), False),
     },
-    "ping": {"t": (_number(-1e15, 1e15), True), "rtt_ms": (_number(0, 1e6), False)},
+    "ping": {"t": (_number(-MOST, MOST), True), "rtt_ms": (_number(0, 1e6), False)},
     "session.end": {},
 }
 TO_BROWSER = frozenset(

@@ -276,7 +276,7 @@ class Session(SessionUpstream):
             return []
         handler = self.UPSTREAM.get(event["type"])
         if handler is None:
-            name = event["type"][:60]
+            name = up.word_of(event, "type") or "other"
             self.ignored[
                 name if name in self.ignored or len(self.ignored) < MAX_IGNORED_TYPES else "other"
             ] += 1

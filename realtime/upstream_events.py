@@ -22,6 +22,7 @@ SPEECH_HEAD = re.compile(
     rb'"item_id":"([\w-]{1,64})","output_index":\d{1,9},"content_index":\d{1,9},"delta":"'
 )
 MAX_EVENT_BYTES = 4 * 1024 * 1024
+WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,80}")
 
 
 class Malformed(ValueError):
@@ -213,9 +214,9 @@ def object_or_empty(event: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def word_of(event: dict[str, Any], name: str) -> str | None:
-    """A field that may be a short text, such as a code; None when it is anything else."""
+    """A field that may be one short word, such as a code; None when it is anything else: words are kept and logged."""
     value = event.get(name)
-    return value if isinstance(value, str) and 0 < len(value) <= 80 else None
+    return value if isinstance(value, str) and WORD.fullmatch(value) else None
 
 
 def count_of(value: Any, *path: str) -> int:

@@ -38,7 +38,8 @@ def inspect(session: RealtimeSession, event_name: str = "") -> dict[str, Any]:
         "event_names": names[:60],
         "event_name": event_name,
         "usage_rows": session.usage.order_by("pk")[:USAGE_SHOWN],
-        "browser_says": attached.data if attached else {},
+        # Pairs: in a template, `.items` would be what the page calls so.
+        "browser_says": list(attached.data.items()) if attached else [],
         "length_ms": length_ms,
         "link": _link(session),
         # The row's own counters are written at the end.

@@ -224,6 +224,18 @@ class TestEnding:
         assert session.ended_at is None
 
 
+class TestWhatThePageSays:
+    def test_no_name_that_a_page_gives_a_fact_breaks_the_page_of_its_session(
+        self, operators: Client, ada: User
+    ) -> None:
+        session = a_session(ada)
+        facts = {"items": 7, "keys": "k", "0": "<b>", "rate": 48_000}
+        SessionEvent.objects.create(session=session, at_ms=1, name="browser.attached", data=facts)
+        body = operators.get(f"{LIST}{session.pk}/change/").content.decode()
+        assert "items: 7" in body
+        assert "0: &lt;b&gt;" in body
+
+
 class TestPresets:
     def test_each_finds_its_own(self, operators: Client, ada: User) -> None:
         a_session(ada)

@@ -81,6 +81,16 @@ def test_typed_text_keeps_everything_but_what_a_database_refuses() -> None:
     lone["text"].encode("utf-8")
 
 
+def test_facts_of_a_page_are_such_as_every_database_keeps() -> None:
+    text = (
+        r'{"type":"hello","uplink_samples":0,"client":{"a\u0000b":"\ud800\u0000c","far":1e999,"near":-1e999,'
+        r'"huge":1' + "0" * 400 + r',"rate":48000,"yes":true,"none":null,"list":[1]}}'
+    )
+    facts = browser_events.parse(text)["client"]
+    assert facts == {"ab": "?c", "rate": 48000, "yes": True, "none": None}
+    json.dumps(facts, allow_nan=False).encode()
+
+
 @given(
     st.text(max_size=200)
     | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps)

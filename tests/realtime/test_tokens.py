@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from realtime import admission, tokens
 from realtime.exceptions import Refused
+from realtime.models import RealtimeSession
 from tests.realtime.page import Page
 
 NOW_S = 1_800_000_000
@@ -85,6 +86,13 @@ def test_a_token_ends_with_the_password_and_with_the_account(ada: Any) -> None:
     for minted in (second, third):
         with pytest.raises(Refused):
             redeem(minted.token)
+
+
+def test_a_name_of_a_browser_that_no_database_keeps_is_no_error(ada: Any) -> None:
+    # Two headers come as a text that begins with a NUL: see `consumers.header`.
+    token = admission.mint(user=ada, origin="").token
+    opening = admission.redeem(token_text=token, origin="", worker="w", user_agent="\x00 more than one")
+    assert RealtimeSession.objects.get(pk=opening.session_id).user_agent == "\ufffd more than one"
 
 
 async def test_of_fifty_connections_with_one_token_one_is_accepted(make_site: Any, ada: Any) -> None:

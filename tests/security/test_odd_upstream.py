@@ -67,6 +67,25 @@ def test_kinds_of_events_that_we_do_not_know_fill_no_memory() -> None:
     assert session.phase == READY
 
 
+@pytest.mark.parametrize("word", ["a\x00", "\ud800", "a\nb", "said to us", "x" * 81, "", 7, [], {}, None])
+def test_a_word_that_is_none_is_neither_kept_nor_counted_by_name(word: Any) -> None:
+    session = talking()
+    done = {"id": "r", "status": word, "status_details": {"reason": word, "error": {"code": word}}}
+    effects = session.upstream_event({"type": "error", "error": {"code": word, "type": word}}, 1)
+    effects += session.upstream_event({"type": "response.done", "response": done}, 2)
+    if isinstance(word, str):
+        session.upstream_event({"type": word}, 3)
+        assert set(session.ignored) == {"other"}
+    effects += session.end("revoked", 4)
+    [failed] = [
+        e.message for e in effects if isinstance(e, SendBrowser) and e.message["type"] == "response.done"
+    ]
+    assert (failed["status"], failed["reason"]) == ("failed", "failed")
+    kept = {effect.name: effect.data for effect in effects if isinstance(effect, RecordEvent)}
+    assert kept["upstream.error"] == {"code": ""}
+    assert kept["response.done"] == {"status": "failed"}
+
+
 def test_an_answer_that_is_far_too_long_is_cut_and_the_session_goes_on() -> None:
     session = talking()
     audio = {"type": "response.output_audio.delta", "item_id": "i", "response_id": "r", "delta": SECOND}
