@@ -1,10 +1,13 @@
 """The admin of users: Django's own, with deletion through `account.py` so that nothing of the person stays behind."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist import admin as _tokens  # noqa: F401 - it registers what is taken out
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
@@ -19,6 +22,14 @@ for model in (OutstandingToken, BlacklistedToken):
     admin.site.unregister(model)
 
 
+OF_SUPERUSERS = ("email", "is_staff", "is_superuser", "groups", "user_permissions")
+
+
+def is_within_reach(request: HttpRequest, person: User | None) -> bool:
+    """Whether staff who may change people may change this one."""
+    return bool(request.user.is_superuser) or person is None or not (person.is_staff or person.is_superuser)
+
+
 @admin.register(User)
 class PersonAdmin(UserAdmin):
     list_display = ("username", "email", "is_active", "is_staff", "date_joined", "last_login")
@@ -26,6 +37,25 @@ class PersonAdmin(UserAdmin):
     ordering = ("-date_joined",)
     list_per_page = 50
     show_full_result_count = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Rights are given by superusers. So is an address: whoever reads its mail can set a new password."""
+        own = super().get_readonly_fields(request, obj)
+        return own if request.user.is_superuser or obj is None else (*own, *OF_SUPERUSERS)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Staff are changed by superusers: with somebody's account come that person's rights."""
+        return super().has_change_permission(request, obj) and is_within_reach(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The same."""
+        return super().has_delete_permission(request, obj) and is_within_reach(request, obj)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """For superusers: with a password of one's own making one reads what another said, and nothing notes it."""
+        if not request.user.is_superuser:
+            raise PermissionDenied
+        return super().user_change_password(request, id, form_url)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Delete all that is kept of one person."""
