@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
-from django.contrib.auth.views import PasswordChangeView, RedirectURLMixin
+from django.contrib.auth.views import PasswordChangeView, PasswordResetView, RedirectURLMixin
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -24,7 +24,7 @@ from conversations import audit, services
 from conversations.models import Preferences
 from conversations.views import private_page
 from realtime import ownership
-from voiceproject import account
+from voiceproject import account, pace
 from voiceproject.forms import DeleteAccountForm, EmailForm, NewPasswordForm, PreferencesForm, SignUpForm
 
 
@@ -37,9 +37,11 @@ class SignUp(RedirectURLMixin, FormView):
     next_page = "chat"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Those who are logged in have an account already."""
+        """Those who are logged in have an account already; one address makes so many an hour."""
         if request.user.is_authenticated:
             return redirect(self.next_page)
+        if request.method == "POST" and pace.is_too_often(request, "signup"):
+            return pace.wait(request)
         return super().dispatch(request, *args, **kwargs)
 
     @transaction.atomic
@@ -115,6 +117,16 @@ class Account(View):
             "delete_form": DeleteAccountForm(request, _person(request), auto_id="delete_%s"),
         }
         return render(request, "account.html", context | forms, status=status)
+
+
+class ForgottenPassword(PasswordResetView):
+    """Django's page; one address has so many mails sent an hour."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The same answer whether there is such an account or not."""
+        if pace.is_too_often(request, "password_reset"):
+            return pace.wait(request)
+        return super().post(request, *args, **kwargs)
 
 
 class NewPassword(PasswordChangeView):

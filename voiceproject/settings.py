@@ -230,6 +230,8 @@ AXES_CLIENT_IP_CALLABLE = "voiceproject.lockout.address_of"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username"]
 AXES_FAILURE_LIMIT = env_int("LOGIN_FAILURES", 5, low=1, high=1_000)
 AXES_COOLOFF_TIME = timedelta(minutes=env_int("LOGIN_LOCKOUT_MIN", 15, low=1, high=10_080))
+# Of one address: forms that need no login, and make an account or send a mail.
+FORMS_PER_HOUR = env_int("FORMS_PER_HOUR", 30, low=1, high=100_000)
 AXES_LOCKOUT_TEMPLATE = "registration/locked_out.html"
 AXES_RESET_ON_SUCCESS = True
 # Tries during a lockout do not make it longer, or anybody could keep anybody out for ever.
