@@ -157,6 +157,8 @@ class Socket(WebSocketProtocol):
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N802, N803
         """The connection is gone."""
         self.gate.stopProducing()
+        if not hasattr(self, "server"):  # its request was refused by the library: the server never knew it
+            return
         with contextlib.suppress(KeyError):  # aborted before the server knew it
             super().onClose(wasClean, code, reason)
 

@@ -33,6 +33,7 @@ from realtime.web_server import (
     Send,
 )
 
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -71,6 +72,8 @@ class Socket(WebSocketsSansIOProtocol):
         """Bytes from the page: the request, then frames."""
         if self.cutter is None:
             super().data_received(data)
+            if not self.handshake_initiated and self.conn.handshake_exc is not None:
+                self._refuse()
             if self.handshake_initiated and data.endswith(b"\r\n\r\n"):  # no page has sent a frame already
                 self.cutter = Cutter(MAX_MESSAGE_BYTES)
             return
@@ -79,6 +82,12 @@ class Socket(WebSocketsSansIOProtocol):
                 super().data_received(frame)
             elif self.conn.state is State.OPEN:  # after a close frame nothing is heard any more
                 self._hear(kind, frame)
+
+    def _refuse(self) -> None:
+        """The library could not read the request, and would leave its peer waiting for ever, and the socket open."""
+        self.transport.write(BAD_REQUEST)
+        self.transport.close()
+        self._abort_later()
 
     def _hear(self, kind: int, data: bytes) -> None:
         """A whole message."""
