@@ -103,6 +103,7 @@ class Switchboard:
         )
         self.relays[opening.session_id] = relay
         self._own(self._live(relay), f"relay {opening.session_id}")
+        self._own(self._first_look(relay), f"first look at {opening.session_id}")
         self._keep_house()
         if opening.superseded:
             self.tell_others()
@@ -113,6 +114,16 @@ class Switchboard:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    async def _first_look(self, relay: Relay) -> None:
+        """Rights that were lost between the token's redemption and now were told to nobody: the relay was not there."""
+        try:
+            ends = await database_sync_to_async(leases.renew_leases)([relay.session_id])
+        except Exception as error:
+            logger.warning("rights are checked with the next renewal: %s", type(error).__name__)
+            return
+        for reason in ends.values():
+            relay.end(reason)
 
     async def _live(self, relay: Relay) -> None:
         try:

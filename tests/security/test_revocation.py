@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +13,11 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session as Login
 from django.test import Client
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from realtime import access, admission, leases
 from realtime.models import RealtimeSession
-from tests.realtime.page import Page
+from tests.realtime.page import Page, eventually
 
 PASSWORD = "ada-secret-1815"
 AT_ONCE_S = 2.0
@@ -102,6 +103,9 @@ async def test_a_session_ends_at_once_with(
         await sync_to_async(trigger)(browser, ada)
         async with asyncio.timeout(AT_ONCE_S):
             code = await page.until_closed()
+            await eventually(
+                lambda: sum(one.open for one in site.upstream.connections) == 1
+            )  # the other one's
         assert code == (1000 if trigger in (end_on_page, end_by_api) else 4403)
         await untouched.say("ping", t=1)
         await untouched.until("pong")
@@ -147,6 +151,73 @@ async def test_a_token_minted_before_logging_out_opens_nothing_after_it(make_sit
     with pytest.raises(InvalidStatus):
         await page.connect()
     assert not site.upstream.connections
+
+
+async def test_rights_that_are_lost_between_the_token_and_hello_end_the_call_too(
+    make_site: Any, ada: User
+) -> None:
+    """Nobody here had the session yet when the change was told."""
+    site = await make_site()
+    minted = await site.mint(ada)
+    async with connect(minted["url"], subprotocols=["voice.v1", "t." + minted["token"]]) as socket:
+        await sync_to_async(deactivate)(Client(), ada)
+        await socket.send('{"type": "hello", "uplink_samples": 0}')
+        async with asyncio.timeout(AT_ONCE_S):
+            await socket.wait_closed()
+        assert socket.close_code == 4403
+    await eventually(lambda: all(not one.open for one in site.upstream.connections))
+
+
+async def test_of_two_hundred_sessions_none_survives_a_deactivation_in_the_middle_of_its_beginning(
+    make_site: Any, db: None, settings: Any
+) -> None:
+    """20 accounts with ten sockets each; every account is deactivated while some of its sockets are being opened."""
+    settings.REALTIME_MAX_TEXT_SESSIONS_PER_USER = 10
+    dice = random.Random(8)
+    site = await make_site()
+    people = await sync_to_async(
+        lambda: [User.objects.create_user(f"person-{number}", password="x") for number in range(20)]
+    )()
+
+    def mint_all() -> list[tuple[User, Page]]:
+        address = f"ws://127.0.0.1:{site.port}/ws/realtime/"
+        return [
+            (
+                user,
+                Page({"token": admission.mint(user=user, origin="", modality="text").token, "url": address}),
+            )
+            for user in people
+            for _ in range(10)
+        ]
+
+    pages = await sync_to_async(mint_all)()
+    dice.shuffle(pages)
+    refused, closed = 0, []
+
+    async def talk(page: Page) -> None:
+        nonlocal refused
+        try:
+            await page.connect()
+            while True:
+                await page.say("ping", t=1)
+                await page.until("pong")
+        except InvalidStatus:
+            refused += 1
+        except ConnectionClosed:
+            closed.append(page.close_code or await page.until_closed())
+
+    talking = []
+    for number, (_user, page) in enumerate(pages):
+        talking.append(asyncio.create_task(talk(page)))
+        if number % 10 == 5:
+            await sync_to_async(deactivate)(Client(), people[number // 10])
+    async with asyncio.timeout(15):
+        await asyncio.gather(*talking)
+    assert refused + len(closed) == 200
+    assert set(closed) == {4403}
+    assert len(closed) >= 20
+    await eventually(lambda: not site.switchboard.relays)
+    await eventually(lambda: all(not one.open for one in site.upstream.connections))
 
 
 class TestAcrossProcesses:
