@@ -88,8 +88,35 @@ def test_a_cookie_needs_the_csrf_token_and_the_sites_own_origin(ada: Any) -> Non
         ), origin
 
 
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", ""]
+)
+def test_what_another_site_s_form_can_send_is_no_mint(ada: Any, kind: str) -> None:
+    page = Client()
+    page.force_login(ada)
+    answer = page.generic(
+        "POST", ADDRESS, '{"modality": "voice"}', kind, headers={"Origin": "http://testserver"}
+    )
+    assert answer.status_code == 415
+    assert answer["Content-Type"] == "application/json"
+
+
 def test_get_is_not_a_mint(her: APIClient) -> None:
-    assert her.get(ADDRESS).status_code == 405
+    for method in ("get", "put", "patch", "delete"):
+        assert getattr(her, method)(ADDRESS).status_code == 405
+
+
+def test_a_mint_is_kept_by_no_cache_and_given_to_nobody_else(her: APIClient, ada: Any) -> None:
+    page = Client()
+    page.force_login(ada)
+    by_cookie = page.post(
+        ADDRESS, "{}", content_type="application/json", headers={"Origin": "http://testserver"}
+    )
+    assert by_cookie.status_code == 200
+    for answer in (by_cookie, her.post(ADDRESS, {}, format="json")):
+        assert answer["Cache-Control"] == "no-store"
+        assert "Access-Control-Allow-Origin" not in answer
+    assert "Cookie" in by_cookie["Vary"]
 
 
 def test_another_persons_conversation_is_404(her: APIClient, bob: Any) -> None:
