@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +31,17 @@ def check_base_url(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 id="realtime.E001",
             )
         ]
+    if (
+        not is_plain_host(host)
+        or not settings.REALTIME_BASE_URL.isprintable()
+        or " " in settings.REALTIME_BASE_URL
+    ):
+        return [
+            Error(
+                "REALTIME_BASE_URL must name its host in plain letters, or by an address that machines may have.",
+                id="realtime.E009",
+            )
+        ]
     if parts.scheme == "ws" and host not in LOOPBACK_HOSTS:
         return [
             Error("REALTIME_BASE_URL must use wss:// unless the host is this machine.", id="realtime.E002")
@@ -41,6 +54,23 @@ def check_base_url(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+def is_plain_host(host: str) -> bool:
+    """Whether a host is written as it is meant: a name, or an address that is not one of a network's own services.
+
+    169.254.169.254 tells the secrets of a machine in many data centres; 2852039166 and 0xa9fea9fe are the same.
+    """
+    if ":" not in host and not re.fullmatch(r"[0-9.]+|0x[0-9a-f.x]+", host):
+        return re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", host) is not None
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    barred = found.is_link_local or found.is_multicast or found.is_unspecified or found.is_reserved
+    return found.is_loopback or not barred
 
 
 @register()

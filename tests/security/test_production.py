@@ -86,6 +86,7 @@ def test_check_deploy_has_nothing_to_say(tmp_path: Path) -> None:
         ({"REALTIME_BASE_URL": "ws://voice.example/v1/realtime"}, "must use wss://"),
         ({"REALTIME_BASE_URL": "http://169.254.169.254/"}, "REALTIME_BASE_URL must look like"),
         ({"REALTIME_BASE_URL": "wss://user:pw@voice.example/v1"}, "must hold no user"),
+        ({"REALTIME_BASE_URL": "wss://169.254.169.254/"}, "must name its host in plain letters"),
         ({"DEBUG": "true", "ALLOWED_HOSTS": "voice.example"}, "DEBUG is on"),
     ],
 )
