@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.urls import reverse
 
 from conversations.services import create_conversation, record_message
+from realtime.leases import lease_end
+from realtime.models import RealtimeSession, SessionEvent
 
 PAYLOADS = [
     "<script>alert(1)</script>",
@@ -57,6 +57,32 @@ PAYLOADS = [
     "<scr\x00ipt>alert(1)</scr\x00ipt>",
     "&lt;script&gt;alert(1)&lt;/script&gt;",
     "\\u003cscript\\u003ealert(1)\\u003c/script\\u003e",
+    "[x](vbscript:msgbox(1))",
+    "[x](\x01javascript:alert(1))",
+    "[x](java\nscript:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](//evil.example/login)",
+    "[x](/accounts/logout/ \"onmouseover=alert(1)\")",
+    "[x](https://ok.example/\"onclick=\"alert(1))",
+    "![x\"onerror=\"alert(1)](https://evil.example/x.png)",
+    "<https://ok.example/\"onclick=alert(1)>",
+    "**<img src=x onerror=alert(1)>**",
+    "> <script>alert(1)</script>",
+    "| a | b |\n|---|---|\n| <svg onload=alert(1)> | `<script>alert(1)</script>` |",
+    "# <a name=x onclick=alert(1)>x</a>",
+    "1. <input autofocus onfocus=alert(1)>",
+    "</pre></code></div></main><script>alert(1)</script>",
+    "<svg><animate onbegin=alert(1) attributeName=x dur=1s>",
+    "<svg><use href=data:image/svg+xml;base64,PHN2Zz4=#x></svg>",
+    "<video><source onerror=alert(1)></video>",
+    "<audio src=x onerror=alert(1)>",
+    "<isindex type=image src=1 onerror=alert(1)>",
+    "<marquee onstart=alert(1)>x</marquee>",
+    "<button popovertarget=x onbeforetoggle=alert(1)>x</button>",
+    "<div id=bootstrap>{}</div><script id=bootstrap type=application/json>{}</script>",
+    "--><img src=x onerror=alert(1)><!--",
+    "{% include '/etc/passwd' %}{{ settings.SECRET_KEY }}",
+    "\ufeff<script>alert(1)</script>",
 ]  # fmt: skip
 
 
@@ -96,57 +122,72 @@ def wrong_in(html: str) -> list[str]:
     return reader.wrong
 
 
-@pytest.fixture
-def pages(ada: User, operator: User) -> Any:
-    """`pages(payload)`: every page on which the payload could be shown, to the person and to staff."""
+def a_session_full_of(payload: str, ada: User) -> RealtimeSession:
+    """A session whose every text is the payload: title, what each side said and wrote, tool output, browser."""
+    conversation = create_conversation(owner=ada, title=payload)
+    kinds = [(role, modality) for role in ("user", "assistant", "tool") for modality in ("voice", "text")]
+    for position, (role, modality) in enumerate(kinds, 1):
+        record_message(
+            conversation_id=conversation.pk, session_id=uuid4(), item_id=f"{role}-{modality}",
+            position=position, role=role, modality=modality, status="completed", text=payload,
+        )  # fmt: skip
+    session = RealtimeSession.objects.create(
+        id=uuid4(), user=ada, conversation=conversation, modality="voice", engine="local", model="m",
+        user_agent=payload.replace("\x00", "")[:200], lease_until=lease_end(),
+    )  # fmt: skip
+    facts = {payload[:40]: payload[:200]}
+    SessionEvent.objects.create(session=session, at_ms=1, name="browser.attached", data=facts)
+    return session
 
-    def show(payload: str) -> dict[str, str]:
-        conversation = create_conversation(owner=ada, title=payload)
-        for position, role in enumerate(("user", "assistant", "tool"), 1):
-            record_message(
-                conversation_id=conversation.pk, session_id=uuid4(), item_id=role, position=position, role=role,
-                modality="voice", status="completed", text=payload,
-            )  # fmt: skip
-        hers, theirs = Client(), Client()
-        hers.force_login(ada)
-        theirs.force_login(operator)
-        read = reverse("admin:conversations_conversation_read", args=[conversation.pk])
-        answers = {
-            "chat": hers.get(f"/chat/{conversation.pk}/"),
-            "history": hers.get("/history/"),
-            "search": hers.get("/history/", {"q": payload}),
-            "admin list": theirs.get("/admin/conversations/conversation/"),
-            "admin": theirs.get(f"/admin/conversations/conversation/{conversation.pk}/change/"),
-            "admin reading": theirs.post(read, {"reason": "a test of the markup"}),
-        }
-        return {
-            name: answer.content.decode() for name, answer in answers.items() if answer.status_code == 200
-        }
 
-    return show
+def pages(payload: str, ada: User, operator: User) -> dict[str, str]:
+    """Every page on which the payload is shown, to the person and to staff."""
+    session = a_session_full_of(payload, ada)
+    talk = f"/admin/conversations/conversation/{session.conversation_id}/"
+    hers, theirs = Client(), Client()
+    hers.force_login(ada)
+    theirs.force_login(operator)
+    answers = {
+        "chat": hers.get(f"/chat/{session.conversation_id}/"),
+        "history": hers.get("/history/"),
+        "search": hers.get("/history/", {"q": payload}),
+        "own calls": hers.get("/account/sessions/"),
+        "admin list": theirs.get("/admin/conversations/conversation/"),
+        "admin": theirs.get(f"{talk}change/"),
+        "admin session": theirs.get(f"/admin/realtime/realtimesession/{session.pk}/change/"),
+        "admin deletion": theirs.get(f"{talk}delete/"),
+        "admin reading": theirs.post(f"{talk}read/", {"reason": "a test of the markup"}),
+    }
+    assert {name for name, answer in answers.items() if answer.status_code != 200} <= {"search"}
+    return {name: answer.content.decode() for name, answer in answers.items()}
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_no_payload_becomes_markup_on_any_page(pages: Any, payload: str) -> None:
-    shown = pages(payload)
-    assert {"chat", "history", "admin", "admin reading"} <= set(shown)
+def test_no_payload_becomes_markup_on_any_page(ada: User, operator: User, payload: str) -> None:
+    shown = pages(payload, ada, operator)
     assert {name: wrong_in(html) for name, html in shown.items() if wrong_in(html)} == {}
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_no_payload_becomes_markup_in_the_html_of_the_api(pages: Any, ada: User, payload: str) -> None:
-    pages(payload)
+def test_no_payload_becomes_markup_in_the_html_of_the_api(ada: User, payload: str) -> None:
+    a_session_full_of(payload, ada)
     hers = Client()
     hers.force_login(ada)
     [conversation] = hers.get("/api/conversations/").json()["results"]
     address = f"/api/conversations/{conversation['id']}/"
-    for row in hers.get(f"{address}messages/").json()["results"]:
-        assert wrong_in(row["html"] or "") == []
+    rows = hers.get(f"{address}messages/").json()["results"]
+    assert len(rows) == 6
+    for row in rows:
+        assert wrong_in(row["html"]) == []
     for form in ("json", "markdown", "webvtt"):
         answer = hers.get(f"{address}export/{form}/")
         assert "html" not in answer["Content-Type"]
         assert answer["Content-Disposition"].startswith("attachment")
         assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_there_are_sixty_payloads_and_more() -> None:
+    assert len(set(PAYLOADS)) >= 60
 
 
 def test_the_reader_of_this_test_sees_what_it_is_to_see() -> None:
