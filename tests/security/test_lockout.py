@@ -82,7 +82,7 @@ def test_another_forwarded_address_for_each_try_does_not_help(
     assert last.status_code == 429
     # Behind a proxy of ours, which writes the visitor's address behind what the visitor has made up.
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
-    for number in range(100):
+    for number in range(20):
         last = door("ada", "wrong", HTTP_X_FORWARDED_FOR=f"6.6.6.{number}, 203.0.113.7")
     assert len(hashed) <= 10
     assert last.status_code == 429

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import random
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from rest_framework.exceptions import ParseError
+
+from realtime import browser_events, upstream_events
+from realtime.exceptions import BrowserError
+from voiceproject.json_parser import BoundedJSONParser
 
 DEEP = {"brackets": "[" * 100_000, "objects": '{"title":' * 50_000 + "1" + "}" * 50_000}
 
@@ -68,3 +77,79 @@ def test_a_password_of_half_letters_is_refused(ada: User) -> None:
     body = r'{"username": "ada", "password": "\ud800"}'
     answer = Client().post("/api/token/", body, content_type="application/json")
     assert answer.status_code == 400
+
+
+def hostile(rng: random.Random) -> str:
+    """A document made to cost more than it weighs, 64 KiB at most, or a cut-off one."""
+    many = rng.choices([10, 100, 1_000, 9_000], [40, 40, 18, 2])[0]
+    digit, letter = rng.choice("123456789"), rng.choice('ab"\\\x00\ud800\u2028\U0001f600')
+    kinds = [
+        lambda: "[" * many,
+        lambda: "[" * many + "]" * many,
+        lambda: '{"a":' * many + "1" + "}" * many,
+        lambda: '[{"a":' * many,
+        lambda: "[" + "[]," * many + "[]]",
+        lambda: "{" + ",".join(f'"k{n % rng.randint(1, 9)}":{n}' for n in range(many)) + "}",
+        lambda: "{" + '"type":"ping",' * min(many, 4_000) + '"t":1}',
+        lambda: digit * many,
+        lambda: f"-{digit}" + "0" * many + "e" + digit * min(many, 300),
+        lambda: "0." + digit * many,
+        lambda: f"1e{digit * min(many, 5_000)}",
+        lambda: '"' + letter * many + '"',
+        lambda: '"' + rng.choice([r"\u0000", r"\ud800", r"\udc00\ud800", r"\n", r"\x"]) * many + '"',
+        lambda: " " * many + "{}" + "\t" * many,
+        lambda: '{"type":"input.text","client_id":"c","text":' + "[" * many,
+        lambda: (
+            '{"type":"hello","uplink_samples":0,"client":{'
+            + ",".join(f'"{n}":1e{n}' for n in range(many))
+            + "}}"
+        ),
+        lambda: "/" + "*" * many + "/{}",
+        lambda: rng.choice(
+            ["NaN", "-Infinity", "nul", "tru", "'a'", "\ufeff{}", "{,}", "[1,]", '{"a"}', '{"a":}', "{}{}"]
+        ),
+    ]
+    text = rng.choice(kinds)()[:65_000]
+    return text[: rng.randint(0, len(text))] if rng.random() < 0.2 else text
+
+
+def as_page(text: str) -> None:
+    try:
+        browser_events.parse(text)
+    except BrowserError as error:
+        assert error.close_code in (4400, 4413)  # noqa: PT017 - either is an answer
+
+
+def as_upstream(text: str) -> None:
+    try:
+        upstream_events.parse(text.encode("utf-8", "replace"))
+    except upstream_events.Malformed:
+        pass
+
+
+def as_program(text: str) -> None:
+    try:
+        BoundedJSONParser().parse(io.BytesIO(text.encode("utf-8", "replace")))
+    except ParseError:
+        pass
+
+
+def test_five_thousand_hostile_documents_are_read_or_refused_in_twenty_ms_each() -> None:
+    rng = random.Random(5)
+    slow = []
+    for number in range(5_000):
+        text = hostile(rng)
+        readers = (as_page, as_upstream, as_program) if number % 5 == 0 else (as_page,)
+        slow += [(number, reader.__name__) for reader in readers if min(took(reader, text)) > 20]
+    assert slow == []
+
+
+def took(reader: Callable[[str], None], text: str) -> Iterator[float]:
+    """CPU time of a read in ms, measured again when it was long: the collector of garbage may have come between."""
+    for _ in range(3):
+        began_s = time.thread_time()
+        reader(text)
+        took_ms = (time.thread_time() - began_s) * 1_000
+        yield took_ms
+        if took_ms <= 20:
+            return
