@@ -79,15 +79,15 @@ class RealtimeConsumer(AsyncConsumer):
         doorkeeper, address = get_switchboard().doorkeeper, address_in(scope)
         if reason := doorkeeper.enter(address, time.monotonic()):
             metrics.admission_refused_total.labels(reason).inc()
-            logger.info("a socket was refused: %s", reason)
+            logger.info("a socket was refused: %s, from %s", reason, address)
             await send({"type": "websocket.close", "code": 4429})
             return
         try:
-            await self._serve(scope, receive, send)
+            await self._serve(scope, receive, send, address)
         finally:
             doorkeeper.left(address)
 
-    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send, address: str) -> None:
         try:
             token = offered_token(scope.get("subprotocols") or [])
             opening = await database_sync_to_async(redeem)(
@@ -99,13 +99,15 @@ class RealtimeConsumer(AsyncConsumer):
                 login_key=login_key(scope),
             )
         except Refused as refused:
-            logger.info("a socket was refused: %s", refused.code)
+            logger.info("a socket was refused: %s, from %s", refused.code, address or "nowhere")
             await send({"type": "websocket.close", "code": 4401})
             return
         except DatabaseError as error:  # the page mints again, and the mint's answer says that it must wait
             logger.warning("a socket was refused: the database answers with %s", type(error).__name__)
             await send({"type": "websocket.close", "code": 4503})
             return
+        how = "resumed" if opening.resumed else "opened"
+        logger.info("session %s is %s from %s", opening.session_id, how, address or "nowhere")
         direct: Direct | None = scope.get("extensions", {}).get(DIRECT)
         link = BrowserLink(direct.write if direct else None)
         relay: Relay | None = None

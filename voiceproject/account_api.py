@@ -13,12 +13,13 @@ from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.serializers import TokenObtainSerializer, TokenRefreshSerializer
 from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import AccessToken
 from rest_framework_simplejwt.utils import get_md5_hash_password
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from conversations import audit
 from conversations.api.views import PrivateAPIView
-from voiceproject import account
+from voiceproject import account, logins
 from voiceproject.lockout import SENTENCE, locked_out
 
 LONGEST_NAME = 150  # of Django's own accounts
@@ -41,7 +42,10 @@ class ObtainToken(TokenObtainPairView):
                 status=HTTPStatus.TOO_MANY_REQUESTS,
                 headers={"Retry-After": str(wait_s)},
             )
-        return super().post(request, *args, **kwargs)
+        answer = super().post(request, *args, **kwargs)
+        if answer.status_code == HTTPStatus.OK:
+            logins.program_logged_in(request._request, AccessToken(answer.data["access"])["user_id"])
+        return answer
 
 
 def may_be_a_name(username: str) -> bool:

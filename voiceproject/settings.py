@@ -349,6 +349,7 @@ RETENTION_DELETED_DAYS = env_int("RETENTION_DELETED_DAYS", 30, low=0, high=3_650
 RETENTION_SESSION_DAYS = env_int("RETENTION_SESSION_DAYS", 730, low=1, high=36_500)
 
 # ---- logs ------------------------------------------------------------------------------------------------------
+LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -366,6 +367,8 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
-        "realtime": {"level": env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))}
+        "realtime": {"level": LOG_LEVEL},
+        "voiceproject": {"level": LOG_LEVEL},
+        "axes": {"level": "ERROR"},  # its lines hold the names that were typed; ours are in `logins.py`
     },
 }

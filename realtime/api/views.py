@@ -53,12 +53,14 @@ class RealtimeSessionView(APIView):
             )
         except Refused as refused:
             metrics.admission_refused_total.labels(refused.code).inc()
+            logger.info("account %s was refused a session: %s", request.user.pk, refused.code)
             body: dict[str, Any] = {"code": refused.code, "message": refused.sentence}
             headers = {}
             if refused.retry_after_s is not None:
                 body["retry_after"] = refused.retry_after_s
                 headers["Retry-After"] = str(int(refused.retry_after_s))
             return answer(body, status=refused.status, headers=headers)
+        logger.info("session %s was granted to account %s", minted.session_id, request.user.pk)
         scheme = "wss" if request.is_secure() else "ws"
         return answer(
             {
