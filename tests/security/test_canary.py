@@ -14,7 +14,8 @@ from django.test import Client
 from django.urls import reverse
 
 from realtime import admission
-from tests.realtime.page import silence, tone
+from tests.realtime.page import Page, silence, tone
+from tests.security.test_retention import columns_with
 from voiceproject.env import Secret
 from voiceproject.logs import JsonFormatter, LineFormatter, MaskingFilter, masked
 
@@ -27,8 +28,8 @@ def found(text: str, *canaries: str) -> list[str]:
     return [canary for canary in canaries if canary in text]
 
 
-async def a_marked_session(make_site: Any, ada: User, settings: Any, **config: Any) -> str:
-    """Speech, typing and an end; returns the session's token."""
+async def a_marked_session(make_site: Any, ada: User, settings: Any, **config: Any) -> Page:
+    """Speech, typing and an end; returns the page, which has its token and all that it was told."""
     settings.OPENAI_API_KEY = Secret(KEY)
     site = await make_site(SCRIPT, **config)
     async with await site.page(ada) as page:
@@ -40,7 +41,7 @@ async def a_marked_session(make_site: Any, ada: User, settings: Any, **config: A
         await page.say("session.end")
         await page.until_closed()
     await site.switchboard.journal.flush(5)
-    return str(page.minted["token"])
+    return page
 
 
 async def test_a_session_leaves_no_secret_and_no_word_in_logs_admin_lists_or_metrics(
@@ -48,8 +49,14 @@ async def test_a_session_leaves_no_secret_and_no_word_in_logs_admin_lists_or_met
 ) -> None:
     for name in ("realtime", "django", "uvicorn", "channels"):
         caplog.set_level(logging.DEBUG, logger=name)
-    token = await a_marked_session(make_site, ada, settings)
+    page = await a_marked_session(make_site, ada, settings)
+    token = str(page.minted["token"])
     canaries = (KEY, token, SPOKEN, ANSWERED, TYPED)
+    assert found(json.dumps(page.received) + json.dumps(page.minted["voice_config"]), KEY, token) == []
+    assert [await sync_to_async(columns_with)(secret) for secret in (KEY, token)] == [[], []]
+    assert await sync_to_async(columns_with)(TYPED) == [
+        "conversations_message.text"
+    ]  # there, where it belongs
     ours = [record for record in caplog.records if not record.name.startswith("realtime.local")]
     assert [record.name for record in ours]
     assert found("\n".join(record.getMessage() for record in ours), *canaries) == []

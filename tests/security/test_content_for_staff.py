@@ -1,10 +1,12 @@
 """Staff read what people said with a permission, for a reason, and never unnoticed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
@@ -53,6 +55,53 @@ def test_without_the_permission_it_is_refused_and_nothing_is_noted(
     for answer in (browser.get(address(talk)), browser.post(address(talk), {"reason": REASON})):
         assert answer.status_code == 403
         assert SECRET not in answer.content.decode()
+    assert not AuditEntry.objects.exists()
+
+
+def every_admin_address(talk: Conversation) -> Iterator[str]:
+    """Each list, each row's pages, and the pages of our own, whatever they answer."""
+    conversation_session = talk.realtime_sessions.get()
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        yield reverse(f"{name}_changelist")
+        yield reverse(f"{name}_add")
+        for row in model._default_manager.all()[:5]:
+            for page in ("change", "delete", "history"):
+                yield reverse(f"{name}_{page}", args=[row.pk])
+    yield from (reverse("admin:index"), reverse("admin:realtime_dashboard"), reverse("admin:realtime_totals"))
+    yield from (address(talk), reverse("admin:realtime_listen", args=[conversation_session.pk]))
+    where = {"app_label": "realtime", "model_name": "budget", "field_name": "user"}
+    yield f"{reverse('admin:autocomplete')}?{urlencode(where)}"
+    for lookup in ("q", "title", "messages__text", "o", "e"):
+        yield f"{reverse('admin:conversations_conversation_changelist')}?{urlencode({lookup: SECRET})}"
+
+
+def test_with_every_permission_but_that_one_no_address_of_the_admin_tells_a_word(
+    talk: Conversation, staff_with: Callable[..., Client]
+) -> None:
+    session = talk.realtime_sessions.create(
+        id=uuid4(),
+        user=talk.owner,
+        modality="voice",
+        engine="local",
+        model="m",
+        auth_hash="canary-a",
+        login_key="canary-k",
+    )
+    session.events.create(at_ms=1, name="ended")
+    session.usage.create(meter="response", reference="r")
+    all_but_one = Permission.objects.exclude(codename="view_content").values_list("codename", flat=True)
+    browser = staff_with(*all_but_one)
+    seen = {url: browser.get(url, follow=True) for url in every_admin_address(talk)}
+    assert len([url for url, answer in seen.items() if answer.status_code == 200]) >= 30
+    # What was asked for comes back in the field of the search.
+    told = {
+        url
+        for url, answer in seen.items()
+        if SECRET in answer.content.decode().replace(f'value="{SECRET}"', "")
+    }
+    assert told == set()
+    assert not [url for url, answer in seen.items() if "canary-" in answer.content.decode()]
     assert not AuditEntry.objects.exists()
 
 
