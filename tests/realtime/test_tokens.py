@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from realtime import admission, tokens
+from realtime.consumers import header
 from realtime.exceptions import Refused
 from realtime.models import RealtimeSession
 from tests.realtime.page import Page
@@ -86,6 +87,14 @@ def test_a_token_ends_with_the_password_and_with_the_account(ada: Any) -> None:
     for minted in (second, third):
         with pytest.raises(Refused):
             redeem(minted.token)
+
+
+def test_a_header_that_comes_more_than_once_matches_nothing() -> None:
+    once, own = {"headers": [(b"origin", b"https://a.example")]}, "https://a.example"
+    assert header(once, b"origin") == own
+    for second in (b"https://a.example", b"https://evil.example", b""):
+        twice = {"headers": [*once["headers"], (b"origin", second)]}
+        assert header(twice, b"origin") not in ("", own, second.decode())
 
 
 def test_a_name_of_a_browser_that_no_database_keeps_is_no_error(ada: Any) -> None:
