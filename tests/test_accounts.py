@@ -112,7 +112,9 @@ class TestLogin:
     def test_logging_out_takes_a_post(self, ada: User, page_of: Callable[[User], Client]) -> None:
         visitor = page_of(ada)
         assert visitor.get("/accounts/logout/").status_code == 405
-        assert visitor.post("/accounts/logout/")["Location"] == self.url
+        answer = visitor.post("/accounts/logout/")
+        assert answer["Location"] == self.url
+        assert answer["Clear-Site-Data"] == '"storage"'  # a half-written message, too
         assert visitor.get("/chat/").status_code == 302
 
     def test_a_form_without_its_token_is_refused(self, ada: User) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
-from django.contrib.auth.views import PasswordChangeView, PasswordResetView, RedirectURLMixin
+from django.contrib.auth.views import LogoutView, PasswordChangeView, PasswordResetView, RedirectURLMixin
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -69,7 +69,7 @@ class Account(View):
         return self._page(request)
 
     @transaction.atomic
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         """Carry out one of the three forms."""
         match request.POST.get("action"):
             case "email":
@@ -99,7 +99,7 @@ class Account(View):
         messages.success(request, _("Your preferences were saved."))
         return redirect("account")
 
-    def _delete(self, request: HttpRequest) -> HttpResponse:
+    def _delete(self, request: HttpRequest) -> HttpResponseBase:
         form = DeleteAccountForm(request, _person(request), request.POST, auto_id="delete_%s")
         if not form.is_valid():
             return self._page(request, status=400, delete_form=form)
@@ -108,7 +108,7 @@ class Account(View):
         logout(request)
         account.delete_person(user)
         messages.success(request, _("Your account and everything in it were deleted."))
-        return redirect("login")
+        return forget(redirect("login"))
 
     def _page(self, request: HttpRequest, status: int = 200, **forms: Any) -> HttpResponse:
         context = {
@@ -117,6 +117,20 @@ class Account(View):
             "delete_form": DeleteAccountForm(request, _person(request), auto_id="delete_%s"),
         }
         return render(request, "account.html", context | forms, status=status)
+
+
+class LogOut(LogoutView):
+    """Django's page; what the browser kept of this person, such as a half-written message, goes too."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """To the login."""
+        return forget(super().post(request, *args, **kwargs))
+
+
+def forget(answer: HttpResponseBase) -> HttpResponseBase:
+    """Have the browser clear away what our pages stored in it."""
+    answer["Clear-Site-Data"] = '"storage"'
+    return answer
 
 
 class ForgottenPassword(PasswordResetView):

@@ -31,10 +31,13 @@ POLICY = ", ".join(
 
 
 class PermissionsPolicy(MiddlewareMixin):
-    """Set `Permissions-Policy` and `Cross-Origin-Resource-Policy` on every answer."""
+    """Set `Permissions-Policy` and `Cross-Origin-Resource-Policy` on every answer, and what caches may do with it."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """An answer of ours with both."""
+        """An answer of ours with both. One for whose making the login was looked at is kept by nobody."""
         response.headers["Permissions-Policy"] = POLICY
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        session = getattr(request, "session", None)
+        if session is not None and session.accessed:
+            response.headers.setdefault("Cache-Control", "no-store")
         return response

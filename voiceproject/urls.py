@@ -36,6 +36,7 @@ urlpatterns = [
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/signup/", account_pages.SignUp.as_view(), name="signup"),
     path("accounts/password_change/", account_pages.NewPassword.as_view(), name="password_change"),
+    path("accounts/logout/", account_pages.LogOut.as_view(), name="logout"),
     path("accounts/password_reset/", account_pages.ForgottenPassword.as_view(), name="password_reset"),
     path("accounts/", include("django.contrib.auth.urls")),
     path("account/", account_pages.Account.as_view(), name="account"),

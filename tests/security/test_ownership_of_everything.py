@@ -99,16 +99,31 @@ def test_another_person_s_object_is_404_at(
         assert answer.status_code in (404, 405), f"{method} {url}"
         assert "hers alone" not in answer.content.decode()
         assert not answer.streaming
-    assert answer_of_owner(ada, url) in (200, 405)
+    own = answer_of_owner(ada, url)
+    assert own.status_code in (200, 405)
+    assert "no-store" in own["Cache-Control"]
     assert Message.objects.get().text == "hers alone"
     assert access.live_sessions(ada).count() == 1
 
 
-def answer_of_owner(owner: User, url: str) -> int:
+def answer_of_owner(owner: User, url: str) -> Any:
     """That the address is right: for its owner the object is there."""
     mine = Client()
     mine.force_login(owner)
-    return int(mine.get(url).status_code)
+    return mine.get(url)
+
+
+WITHOUT_ARGUMENTS = sorted(
+    route
+    for route, pattern in patterns(get_resolver())
+    if "^" not in route and not pattern.pattern.converters and not route.startswith(STAFF_ONLY)
+)
+
+
+@pytest.mark.parametrize("route", WITHOUT_ARGUMENTS)
+def test_no_cache_keeps_an_answer_to_somebody_who_is_logged_in(ada: User, route: str) -> None:
+    answer = answer_of_owner(ada, f"/{route}")
+    assert answer.status_code != 200 or "no-store" in answer.get("Cache-Control", "")
 
 
 @pytest.mark.parametrize("modality", ["voice", "text"])
