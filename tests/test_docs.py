@@ -122,6 +122,29 @@ def test_every_test_that_a_page_names_exists(document: str) -> None:
     assert named <= known, f"{document} names {sorted(named - known)}"
 
 
+THREATS = [*(f"S{n}" for n in range(1, 10)), *(f"T{n}" for n in range(1, 7)), *(f"I{n}" for n in range(1, 5)),
+           *(f"D{n}" for n in range(1, 10)), "R1", "E1", "E2", "E3"]  # fmt: skip
+# Of OWASP's standard, version 5.0: the lines that bear on a relay.
+ASVS = re.findall(
+    r"[\d.]+",
+    """
+    2.3.1 2.3.2 2.4.1 3.2.2 3.3.1 3.3.2 3.3.3 3.3.4 3.4.1 3.4.2 3.4.3 3.4.4 3.4.5 3.4.6 4.1.3 4.4.1 4.4.2 4.4.3 4.4.4
+    6.3.1 7.4.1 7.4.2 7.4.3 7.5.2 8.2.2 9.1.2 9.2.1 9.2.2 9.2.3 9.2.4 12.3.2 13.2.4 13.2.5 13.3.1 14.2.1 14.2.4 14.2.7
+    14.3.1 14.3.2 14.3.3 15.1.3 15.2.2 15.3.1 15.3.2 15.3.3 15.4.2 16.2.5 16.3.1 16.3.2 16.3.3 16.3.4 16.4.1 16.5.1
+    16.5.2 16.5.3 17.3.1 17.3.2
+    """,
+)
+
+
+@pytest.mark.parametrize("row_id", [*THREATS, *(f"V{line}" for line in ASVS)])
+def test_each_threat_and_each_line_of_the_standard_has_its_row_with_a_test(row_id: str) -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    [row] = re.findall(rf"^\| {re.escape(row_id)} \|(.*)\|$", text, re.MULTILINE)
+    cells = row.split(" | ")
+    assert all(cell.strip() for cell in cells)
+    assert re.search(r"`test_\w+`", cells[-1]), row_id
+
+
 def test_the_architecture_page_has_every_file_of_the_relay() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     files = {path.name for path in (ROOT / "realtime").glob("*.py")} - {"__init__.py", "admin.py", "apps.py"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from tests.security.test_retention import columns_with
 from voiceproject.env import Secret
 from voiceproject.logs import JsonFormatter, LineFormatter, MaskingFilter, masked
 
+ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-canary-KEY1234567890"
 SPOKEN, ANSWERED, TYPED = "canary-SPOKEN-turnips", "canary-ANSWERED-parsnips", "canary-TYPED-swedes"
 SCRIPT = [{"hears": SPOKEN, "says": ANSWERED, "audio_ms": 200}, {"says": ANSWERED, "audio_ms": 200}]
@@ -179,3 +182,16 @@ def test_the_site_s_own_handlers_mask(settings: Any) -> None:
         assert "masking" in handler["filters"]
     for formatter in settings.LOGGING["formatters"].values():
         assert formatter["()"].startswith("voiceproject.logs.")
+
+
+def test_pages_store_choices_ids_and_drafts_in_a_browser_and_no_token() -> None:
+    scripts = {path: path.read_text("utf-8") for path in (ROOT / "static").rglob("*.js")}
+    writing = [
+        path
+        for path, text in scripts.items()
+        if re.search(r"setItem|indexedDB|caches\.|\.cookie\s*=[^=]", text)
+    ]
+    assert {path.name for path in writing} == {"composer.js", "kept_choices.js", "kept_session.js"}
+    assert not [
+        path.name for path in writing if re.search("token|secret|password", scripts[path], re.IGNORECASE)
+    ]
