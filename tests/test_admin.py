@@ -253,6 +253,11 @@ class TestFilters:
         assert operators.get(list_url(model), {"q": "ada"}).context["cl"].result_count == 1
         assert operators.get(list_url(model), {"q": "nobody"}).context["cl"].result_count == 0
 
+    @pytest.mark.parametrize("term", ["\x00", "nobody", "%_'\"\\", str(uuid4()), "x" * 500])
+    def test_no_list_breaks_over_what_is_searched(self, operators: Client, term: str) -> None:
+        for model in admin.site._registry:
+            assert operators.get(list_url(model), {"q": term}).status_code == 200, model
+
     @pytest.mark.parametrize("model", [Conversation, *HISTORY])
     def test_search_by_an_id_or_by_nonsense(self, operators: Client, talk: Conversation, model: type) -> None:
         owner_id = talk.pk if model is Conversation else RealtimeSession.objects.get().pk

@@ -62,7 +62,7 @@ class HistoryAdmin(HidesFields):
     ) -> tuple[QuerySet[Any], bool]:
         """By a session's id, by whose it is, else by `search_fields`: one index at a time, never a join of all."""
         term = search_term.strip()
-        if not term:
+        if not term or not self.search_fields:
             return queryset, False
         try:
             return queryset.filter(**{self.session_field: UUID(term)}), False
