@@ -624,6 +624,27 @@ THREATS = [
         "tests/security/test_retention.py -k so_long",
     ),
     Mutant(
+        "what is deleted is overwritten",
+        "voiceproject/settings.py",
+        "PRAGMA secure_delete=ON;",
+        "PRAGMA secure_delete=OFF;",
+        "tests/security/test_retention.py -k files_of",
+    ),
+    Mutant(
+        "the log of writes is emptied",
+        "voiceproject/retention.py",
+        "    empty_log()\n    return counts",
+        "    return counts",
+        "tests/security/test_retention.py -k files_of",
+    ),
+    Mutant(
+        "no cache keeps an answer to a login",
+        "voiceproject/headers.py",
+        "        if session is not None and session.accessed:\n",
+        "        if False:\n",
+        "tests/security/test_ownership_of_everything.py -k no_cache",
+    ),
+    Mutant(
         "a login that failed is in the log",
         "voiceproject/logins.py",
         '    logger.warning("a login failed from %s", _where(request))\n',

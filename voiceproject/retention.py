@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.sessions.models import Session as Login
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
@@ -56,4 +56,18 @@ def purge(now: datetime | None = None, *, tell: Callable[[str, int], None] | Non
     counts[LOST_AUDIO] = recordings.delete_orphans(now)
     if tell is not None:
         tell(LOST_AUDIO, counts[LOST_AUDIO])
+    empty_log()
     return counts
+
+
+def empty_log() -> None:
+    """SQLite's log of writes holds what was deleted until its place is used again. Waits a second for readers."""
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        return
+    with connection.cursor() as cursor:
+        [(patience_ms,)] = cursor.execute("PRAGMA busy_timeout").fetchall()
+        cursor.execute("PRAGMA busy_timeout=1000")
+        try:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout={int(patience_ms)}")

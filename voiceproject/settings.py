@@ -100,11 +100,14 @@ DATABASES = {
     )
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # Without these, several writers lose writes to "database is locked"; FULL keeps what was acknowledged.
+    # Without these, several writers lose writes to "database is locked"; FULL keeps what was acknowledged, and what is
+    # deleted is overwritten.
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000; PRAGMA secure_delete=ON;"
+        ),
     }
 elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     # Each request runs in a thread of its own here: connections that are kept would stay behind with their threads.

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -138,6 +139,26 @@ def test_after_the_deletion_of_an_account_no_text_column_holds_anything_of_it(bo
     assert columns_with(CANARY) == []
     assert list(Conversation.objects.all()) == [bystander]
     assert not RealtimeSession.objects.exists()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="what PostgreSQL's files hold is VACUUM's affair")
+@pytest.mark.django_db(transaction=True)
+def test_after_a_purge_the_files_of_the_database_hold_nothing_of_a_deleted_account() -> None:
+    """Neither a page that is free now, nor the log of writes, which a deletion makes longer."""
+    name = str(connection.settings_dict["NAME"])
+    person = User.objects.create_user(f"name-{CANARY}", f"{CANARY}@example.com", "x", first_name=CANARY)
+    a_marked_life(person)
+    for number in range(50):
+        create_conversation(owner=person, title=f"{CANARY} {number} {'long ' * 20}")
+
+    def files_with_it() -> list[str]:
+        return [path for path in (name, f"{name}-wal") if CANARY.encode() in Path(path).read_bytes()]
+
+    assert files_with_it()
+    delete_person(person)
+    assert files_with_it()
+    retention.purge(timezone.now())
+    assert files_with_it() == []
 
 
 def test_a_note_of_who_read_a_deleted_person_s_words_holds_none_of_them(ada: User) -> None:
