@@ -460,14 +460,14 @@ THREATS = [
         "conversations/markdown.py",
         '{"html": False, "linkify": False, "breaks": True}',
         '{"html": True, "linkify": False, "breaks": True}',
-        "tests/conversations/test_markdown.py",
+        "tests/security/test_markup.py -k holds_alone",
     ),
     Mutant(
         "Markdown passes an allowlist",
         "conversations/markdown.py",
         "        _renderer.render(text),\n        tags=_TAGS,",
         "        _renderer.render(text),\n        tags=_TAGS | {'img', 'iframe'},",
-        "tests/conversations/test_markdown.py",
+        "tests/security/test_markup.py -k holds_alone",
     ),
     Mutant(
         "speech is escaped",

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from conversations import markdown
 from conversations.services import create_conversation, record_message
 from realtime.leases import lease_end
 from realtime.models import RealtimeSession, SessionEvent
@@ -184,6 +185,17 @@ def test_no_payload_becomes_markup_in_the_html_of_the_api(ada: User, payload: st
         assert "html" not in answer["Content-Type"]
         assert answer["Content-Disposition"].startswith("attachment")
         assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_each_wall_of_markdown_holds_alone(payload: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The renderer makes no markup of HTML; and were it to pass everything on, the allowlist would let nothing by."""
+    rendered = markdown._renderer.render(payload)
+    assert wrong_in(rendered.replace("evil.example", "")) == []
+    monkeypatch.setattr(markdown._renderer, "render", lambda text: text)
+    html = markdown.markdown_html(payload)
+    assert wrong_in(html.replace("evil.example", "")) == []
+    assert not re.search(r"<(img|svg|input|form|meta|link|video|audio|button|script)\b", html, re.IGNORECASE)
 
 
 def test_there_are_sixty_payloads_and_more() -> None:
