@@ -36,7 +36,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize("count", [36, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [18, pytest.param(1_000, marks=pytest.mark.long)])
 async def test_what_is_too_large_or_odd_is_refused_by_its_code_and_costs_no_memory(
     make_site: Any,
     ada: Any,
