@@ -645,6 +645,13 @@ THREATS = [
         "tests/security/test_ownership_of_everything.py -k no_cache",
     ),
     Mutant(
+        "a form with a wrong password is not kept",
+        "voiceproject/logins.py",
+        '    instance.get_data = instance.post_data = ""\n',
+        "    pass\n",
+        "tests/security/test_lockout.py -k nothing_is_kept",
+    ),
+    Mutant(
         "a login that failed is in the log",
         "voiceproject/logins.py",
         '    logger.warning("a login failed from %s", _where(request))\n',

@@ -1,7 +1,7 @@
 """What the log says of logins: that one came to be, ended or failed, of which account by its number, and from where.
 
-Never the name that was typed: people type their password there by mistake. What people do with their data is noted in
-the database (`conversations/audit.py`).
+Never the name that was typed: people type their password there by mistake. And what is kept of a failure: not what else
+the form held. What people do with their data is noted in the database (`conversations/audit.py`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from axes.models import AccessAttempt
 from axes.signals import user_locked_out
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db.models.signals import pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -47,6 +49,12 @@ def login_failed(sender: Any, request: HttpRequest | None = None, **more: Any) -
 def locked_out(sender: Any, request: HttpRequest | None = None, **more: Any) -> None:
     """Somebody has to wait."""
     logger.warning("logins are locked for a while from %s", _where(request))
+
+
+@receiver(pre_save, sender=AccessAttempt, dispatch_uid="voiceproject.no_forms")
+def keep_no_forms(sender: Any, instance: AccessAttempt, **more: Any) -> None:
+    """axes masks the fields that it knows by name; in a form for a new password that is not the new one."""
+    instance.get_data = instance.post_data = ""
 
 
 def _where(request: HttpRequest | None) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
 from django.test import Client
 
+from tests.security.test_retention import columns_with
 from voiceproject.lockout import SENTENCE, address_of
 
 PASSWORD = "ada-secret-1815"
@@ -174,6 +176,25 @@ class TestFormsOfWhoIsLoggedIn:
         for _ in range(4):
             assert form(hers, "wrong").status_code in (200, 400)
         assert form(hers, PASSWORD).status_code == 302
+
+
+def test_of_a_wrong_password_nothing_is_kept_but_that_it_was_wrong(
+    ada: User, page_of: Callable[[User], Client]
+) -> None:
+    """Neither the old password, nearly right, nor the new one, which is right from the next try on."""
+    marks = {
+        "old_password": "canary-old",
+        "new_password1": "canary-new-1843",
+        "new_password2": "canary-new-1843",
+    }
+    hers = page_of(ada)
+    for _ in range(2):
+        hers.post("/accounts/password_change/?q=canary-query", marks)
+        hers.post("/account/", {"action": "email", "email": "canary@example.com", "password": "canary-wrong"})
+        at_login("ada", "canary-login", QUERY_STRING="next=canary-next")
+        at_token("ada", "canary-token")
+    assert AccessAttempt.objects.get().failures_since_start >= 5
+    assert columns_with("canary") == []
 
 
 def test_the_admins_page_for_a_new_password_is_the_sites(operator: User) -> None:
