@@ -645,6 +645,13 @@ THREATS = [
         "tests/security/test_ownership_of_everything.py -k no_cache",
     ),
     Mutant(
+        "a production site prints no mails",
+        "voiceproject/settings.py",
+        "'console' if DEBUG else 'dummy'",
+        "'console'",
+        "tests/security/test_production.py -k way_to_a_new",
+    ),
+    Mutant(
         "a form with a wrong password is not kept",
         "voiceproject/logins.py",
         '    instance.get_data = instance.post_data = ""\n',

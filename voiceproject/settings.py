@@ -175,7 +175,10 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "chat"
 LOGOUT_REDIRECT_URL = "login"
 EMAIL_URL_HOST = env_str("EMAIL_HOST")
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_URL_HOST else 'console'}.EmailBackend"
+# A mail holds the way to a new password: on the terminal of a production site it would be in its logs.
+EMAIL_BACKEND = (
+    f"django.core.mail.backends.{'smtp' if EMAIL_URL_HOST else 'console' if DEBUG else 'dummy'}.EmailBackend"
+)
 EMAIL_HOST = EMAIL_URL_HOST or "localhost"
 EMAIL_PORT = env_int("EMAIL_PORT", 587, low=1, high=65535)
 EMAIL_HOST_USER = env_str("EMAIL_HOST_USER")

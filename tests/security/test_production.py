@@ -43,6 +43,11 @@ from realtime.recorder import storage
 path = storage().path(storage().save("ab/one.pcm", ContentFile(b"sound")))
 kept = {"path": path, "mode": os.stat(path).st_mode & 0o777}
 call_command("purge", verbosity=0)
+from django.contrib.auth.forms import PasswordResetForm
+User.objects.create_user("bob", "bob@example.com", "bob-secret-1912")
+form = PasswordResetForm({"email": "bob@example.com"})
+assert form.is_valid()
+form.save(domain_override="voice.example", use_https=True)
 print(json.dumps({
     "login": dict(login.headers), "missing": dict(missing.headers), "api": dict(api.headers),
     "plain": [plain.status_code, plain["Location"]],
@@ -103,7 +108,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ran = run(tmp_path_factory.mktemp("production"), "-c", ASK)
     assert ran.returncode == 0, ran.stderr
     found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    return found | {"said": ran.stdout.replace(ran.stdout.splitlines()[-1], "") + ran.stderr}
 
 
 @pytest.mark.parametrize("page", ["login", "missing", "api"])
@@ -147,6 +152,11 @@ def test_cookies_are_bound_to_the_host_and_to_https(answers: dict[str, Any]) -> 
         assert not cookie["domain"]
         assert cookie["samesite"] in ("Lax", "Strict")
     assert answers["cookies"]["__Host-sessionid"]["httponly"]
+
+
+def test_no_mail_with_the_way_to_a_new_password_is_printed(answers: dict[str, Any]) -> None:
+    assert "/accounts/reset/" not in answers["said"]
+    assert "bob@example.com" not in answers["said"]
 
 
 def test_plain_http_is_sent_to_https(answers: dict[str, Any]) -> None:
