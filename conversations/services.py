@@ -228,6 +228,7 @@ def settle_messages(*, session_ids: list[UUID]) -> None:
 
     What was half said is interrupted, what has no text failed, and a typed message that nobody answered says so.
     """
+    lock_conversations(Message.objects.filter(session_id__in=session_ids).values("conversation"))
     now = timezone.now()
     pending = Message.objects.filter(session_id__in=session_ids, status=Message.Status.PENDING)
     pending.filter(text="").update(status=Message.Status.FAILED, updated_at=now)
@@ -243,6 +244,15 @@ def settle_messages(*, session_ids: list[UUID]) -> None:
         ).exists()
         if not answered:
             Message.objects.filter(pk=last.pk).update(status=Message.Status.UNANSWERED, updated_at=now)
+
+
+def lock_conversations(ids: Any) -> list[UUID]:
+    """Nobody else writes to these conversations or their messages until the transaction ends; returns those there are.
+
+    `ids`: a list, or a query for them. In one order, so that two who lock some of the same do not wait for each other.
+    """
+    rows = Conversation.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
+    return list(rows.values_list("pk", flat=True))
 
 
 def storable(text: str) -> str:

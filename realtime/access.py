@@ -6,12 +6,20 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session as Login
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from realtime.models import RealtimeSession, RealtimeSessionQuerySet
+
+
+def lock_person(user: Any) -> bool:
+    """Whether the account still is there and active; until the transaction ends nobody deletes or changes it."""
+    rows = get_user_model().objects.select_for_update(no_key=True)
+    return rows.filter(pk=user.pk, is_active=True).exists()
 
 
 def login_mark(login_key: str) -> str:
@@ -44,4 +52,9 @@ def end_sessions(sessions: QuerySet[RealtimeSession], reason: str) -> int:
 
     `switchboard.rights_changed()` makes this process look at once.
     """
-    return sessions.filter(ended_at=None).update(ended_at=timezone.now(), end_reason=reason[:40])
+    with transaction.atomic():
+        # Locked in the order in which processes renew them and store what was said in them.
+        live = sessions.filter(ended_at=None).order_by("pk").select_for_update(no_key=True)
+        locked = list(live.values_list("pk", flat=True))
+        ended = RealtimeSession.objects.active().filter(pk__in=locked)
+        return ended.update(ended_at=timezone.now(), end_reason=reason[:40])

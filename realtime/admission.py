@@ -275,6 +275,10 @@ def redeem(
                 )
             # One at a time on the whole site: what is counted here is still so when the row is there.
             ownership.hold(ownership.ADMISSION)
+            # The locks of docs/architecture.md, in their order: person, budgets, sessions, conversation.
+            if not access.lock_person(user):
+                raise Refused(401, "token.revoked", "Your sign-in expired.")
+            budgets.lock(user.pk)
             _check_limits(user, conversation, token.modality)
             elsewhere = ownership.sessions_elsewhere(conversation, worker)
             for other in elsewhere:

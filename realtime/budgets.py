@@ -50,6 +50,12 @@ def binding(wish: Wish, *, lock: bool = False) -> list[Budget]:
     ]
 
 
+def lock(user_id: int) -> None:
+    """Nobody else reserves of the site's budgets or of this person's until the transaction under way ends."""
+    rows = Budget.objects.select_for_update().filter(Q(user=None) | Q(user=user_id)).order_by("pk")
+    list(rows.values_list("pk", flat=True))
+
+
 def refuse_if_spent(
     wish: Wish, *, budgets: list[Budget] | None = None, instead_of: tuple[UUID, str] | None = None
 ) -> None:

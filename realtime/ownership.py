@@ -38,9 +38,9 @@ def try_to_hold(name: str) -> bool:
 
 
 def sessions_elsewhere(conversation: Conversation, worker: str) -> list[UUID]:
-    """The live sessions of a conversation that other processes have."""
+    """The live sessions of a conversation that other processes have, in the order in which they may be locked."""
     live = RealtimeSession.objects.active().filter(conversation=conversation).exclude(worker=worker)
-    return list(live.values_list("pk", flat=True))
+    return list(live.order_by("pk").values_list("pk", flat=True))
 
 
 def is_gone(worker: str) -> bool:

@@ -66,6 +66,7 @@ def opened(recording: Recording) -> KeptAudio:
 @transaction.atomic
 def delete_of_conversation(conversation: Conversation) -> int:
     """Delete what audio is kept of a conversation, and keep no more until the person chooses so again. How many."""
+    conversations.lock_conversations([conversation.pk])  # the journal locks it before its messages, too
     if conversation.keep == "audio":
         conversations.choose_keeping(conversation=conversation, keep="transcript")
     count, _by_model = Recording.objects.filter(conversation=conversation).delete()

@@ -42,10 +42,9 @@ def latest_probe() -> ProbeRun | None:
 
 def end_for_operator(session_ids: Iterable[UUID]) -> int:
     """End live sessions from outside their process, which hangs up when it next renews its leases; returns how many."""
-    live = list(
-        RealtimeSession.objects.active().filter(pk__in=list(session_ids)).values_list("pk", flat=True)
-    )
+    live = RealtimeSession.objects.active().filter(pk__in=list(session_ids)).order_by("pk")
     with transaction.atomic():
+        live = list(live.select_for_update(no_key=True).values_list("pk", flat=True))
         for session_id in live:
             close_session(session_id=session_id, reason="operator", counters={})
     return len(live)
@@ -54,8 +53,8 @@ def end_for_operator(session_ids: Iterable[UUID]) -> int:
 def close_unbegun(*, session_id: UUID, reason: str) -> None:
     """The token was spent and no relay came of it: end the row, and give back what was held for it."""
     with transaction.atomic():
-        holds.release([session_id])
         close_session(session_id=session_id, reason=reason, counters={})
+        holds.release([session_id])
 
 
 def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) -> None:

@@ -203,6 +203,15 @@ class TestHistory:
         assert not Message.objects.exists()
         assert RealtimeSession.objects.get().conversation is None
 
+    def test_several_conversations_go_with_their_messages(
+        self, operators: Client, talk: Conversation, ada: User
+    ) -> None:
+        other, stays = (Conversation.objects.create(owner=ada) for _ in range(2))
+        chosen = {"action": "delete_selected", "_selected_action": [talk.pk, other.pk], "post": "yes"}
+        operators.post(list_url(Conversation), chosen)
+        assert Conversation.objects.get() == stays
+        assert not Message.objects.exists()
+
     def test_it_goes_with_several_accounts(
         self, operators: Client, talk: Conversation, ada: User, bob: User
     ) -> None:

@@ -13,6 +13,7 @@ from conversations.api.serializers import ConversationSerializer, MessageSeriali
 from conversations.models import AuditEntry, Conversation, Preferences
 from realtime.models import RealtimeSession, Recording, UsedToken
 from realtime.recording_file import LANES
+from voiceproject import deletion
 
 EXPORT_FORMAT = "voiceproject-export-1"
 _SESSION_FIELDS = (
@@ -63,7 +64,7 @@ def delete_person(user: User) -> dict[str, int]:
 
     Safe to call for an account that is already gone.
     """
-    session_ids = list(RealtimeSession.objects.filter(user=user).values_list("pk", flat=True))
+    session_ids = deletion.lock_person(user.pk)
     # Spent tokens name their session without a foreign key.
     tokens, _by_model = UsedToken.objects.filter(session_id__in=session_ids).delete()
     # Rows of libraries that would stay, with the name or a token in them.

@@ -1,4 +1,4 @@
-"""The admin of users: Django's own, with deletion through `account.py` so that nothing of the person stays behind."""
+"""The admin of what is deleted through our own code: accounts, so that nothing of a person stays, and conversations."""
 
 from typing import Any
 
@@ -13,10 +13,12 @@ from rest_framework_simplejwt.token_blacklist import admin as _tokens  # noqa: F
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from conversations import audit
-from voiceproject import account
+from conversations.admin import ConversationAdmin
+from conversations.models import Conversation
+from voiceproject import account, deletion
 
 admin.site.site_header = admin.site.site_title = _("Voice chat administration")
-admin.site.unregister(User)
+admin.site.unregister([User, Conversation])
 # Its pages would show refresh tokens that are good for somebody else's account.
 for model in (OutstandingToken, BlacklistedToken):
     admin.site.unregister(model)
@@ -67,3 +69,14 @@ class PersonAdmin(UserAdmin):
         for user in queryset:
             audit.note(request, audit.Action.DELETE_ACCOUNT, reason=f"account {user.pk}")
             account.delete_person(user)
+
+
+@admin.register(Conversation)
+class DeletedConversationAdmin(ConversationAdmin):
+    def delete_model(self, request: HttpRequest, obj: Conversation) -> None:
+        """Delete one for good."""
+        deletion.delete(Conversation.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
+        """Delete several for good."""
+        deletion.delete(Conversation.objects.filter(pk__in=[obj.pk for obj in queryset]))

@@ -14,6 +14,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from conversations.models import AuditEntry, Conversation
 from realtime import recordings
 from realtime.models import RealtimeSession, Recording, UsageDay, UsedToken
+from voiceproject import deletion
 
 BATCH = 500
 ATTEMPTS_KEPT = timedelta(days=1)
@@ -48,7 +49,7 @@ def purge(now: datetime | None = None, *, tell: Callable[[str, int], None] | Non
         while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
             with transaction.atomic():
                 # Asked again inside: a conversation may have been taken up meanwhile.
-                rows.filter(pk__in=keys).delete()
+                deletion.delete(rows.filter(pk__in=keys))
             count += len(keys)
         counts[what] = count
         if tell is not None:

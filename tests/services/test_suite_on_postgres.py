@@ -13,6 +13,8 @@ from tests.services.engines import Postgres
 from tests.services.site import ROOT
 
 PARTS = [
+    "tests/test_account_data.py",
+    "tests/test_lock_order.py",
     "tests/conversations",
     "tests/operations/test_ledger.py",
     "tests/realtime/test_batches.py",
@@ -22,6 +24,7 @@ PARTS = [
     "tests/security/test_budgets.py",
     "tests/security/test_holds.py",
     "tests/security/test_lockout.py",
+    "tests/security/test_retention.py",
     "tests/serve/test_reaper.py",
 ]
 WITHIN_S = 500
