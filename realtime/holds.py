@@ -16,7 +16,7 @@ from operator import or_
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from realtime import budgets
 from realtime.allowance import FIRST_ANSWER, STRETCH, STRETCH_S, Verdict, first_answer_usd, stretch_usd
@@ -91,8 +91,18 @@ def release(session_ids: Iterable[UUID]) -> None:
     Hold.objects.filter(session_id__in=list(session_ids)).delete()
 
 
-def release_lost(now: datetime) -> int:
-    """Give back what was held for ended sessions whose process was gone by then; returns how many holds went."""
+def lost(now: datetime) -> QuerySet[Hold]:
+    """What is held for sessions that had ended by then, and whose process was gone by then."""
     orphaned = Q(session__lease_until__lt=now) | Q(session__lease_until=None)
-    count, _ = Hold.objects.filter(orphaned, session__ended_at__isnull=False).delete()
+    return Hold.objects.filter(orphaned, session__ended_at__lte=now)
+
+
+def release_lost(now: datetime) -> int:
+    """Give that back; returns how many holds went."""
+    with transaction.atomic():
+        sessions = RealtimeSession.objects.filter(pk__in=lost(now).values("session"))
+        sessions = sessions.select_for_update(
+            no_key=True, skip_locked=True
+        )  # who writes to one of them lives
+        count, _ = Hold.objects.filter(session__in=list(sessions.values_list("pk", flat=True))).delete()
     return count

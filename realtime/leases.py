@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -53,20 +53,49 @@ def stored_choices(session_ids: Iterable[UUID]) -> dict[UUID, str]:
     return dict(rows.values_list("pk", "conversation__keep"))
 
 
-def reap_lost_sessions(now: datetime | None = None, *, only_dead: bool = False) -> int:
+class Watch:
+    """The leases that are over when it begins. For whoever comes from outside and does not know why they are.
+
+    After the database was away, or a clock was put, those of living processes are over too, until they renew. One that
+    is still the same a lease's time later (REALTIME_LEASE_SEC) is nobody's: its process renews three times in it.
+    """
+
+    def __init__(self) -> None:
+        self.since = timezone.now()
+        rows = RealtimeSession.objects.lease_expired(self.since)
+        self._seen: dict[UUID, datetime | None] = dict(rows.values_list("pk", "lease_until"))
+        self.needed = bool(self._seen) or holds.lost(self.since).exists()
+
+    def reap(self) -> int:
+        """End the sessions whose lease is the same as it was; returns how many."""
+        count = 0
+        while ended := reap_lost_sessions(self.since, unrenewed=self._seen):
+            count += ended
+        return count
+
+
+def reap_lost_sessions(
+    now: datetime | None = None,
+    *,
+    only_dead: bool = False,
+    unrenewed: Mapping[UUID, datetime | None] | None = None,
+) -> int:
     """End the rows whose process is gone and settle what they were in the middle of saying; returns how many.
 
     A process is gone when its lease was over at `now` (default: this moment). `only_dead`: and when it certainly no
-    longer runs. After the database was away, living processes have not renewed either.
+    longer runs. `unrenewed`: of these, and when their lease still is the one named here.
     """
     now = now or timezone.now()
     expired = RealtimeSession.objects.lease_expired(now)
+    if unrenewed is not None:
+        expired = expired.filter(pk__in=list(unrenewed))
     if only_dead:
         workers = expired.order_by("worker").values_list("worker", flat=True).distinct()
         expired = expired.filter(worker__in=[worker for worker in workers if ownership.is_gone(worker)])
     else:
         holds.release_lost(now)
-    lost = list(expired.values_list("pk", flat=True)[:REAP_AT_ONCE])
+    leases = dict(expired.values_list("pk", "lease_until"))
+    lost = [pk for pk, lease in leases.items() if unrenewed is None or lease == unrenewed[pk]][:REAP_AT_ONCE]
     if not lost:
         return 0
     with transaction.atomic():
@@ -76,7 +105,7 @@ def reap_lost_sessions(now: datetime | None = None, *, only_dead: bool = False) 
         # that is being written to is not waited for: its process lives.
         still = RealtimeSession.objects.lease_expired(now).filter(pk__in=lost)
         still = still.select_for_update(no_key=True, skip_locked=True)
-        ended = list(still.values_list("pk", flat=True))
+        ended = [pk for pk, lease in still.values_list("pk", "lease_until") if lease == leases[pk]]
         RealtimeSession.objects.filter(pk__in=ended).update(ended_at=now, end_reason="lost")
         conversations.settle_messages(session_ids=ended)
         holds.release(ended)

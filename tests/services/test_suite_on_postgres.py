@@ -26,6 +26,7 @@ PARTS = [
     "tests/security/test_lockout.py",
     "tests/security/test_retention.py",
     "tests/serve/test_reaper.py",
+    "tests/serve/test_sweep.py",
 ]
 WITHIN_S = 500
 
