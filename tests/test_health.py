@@ -3,6 +3,7 @@
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -22,6 +23,24 @@ def test_health_needs_neither_login_nor_database(path: str) -> None:
     stamp = datetime.fromisoformat(body["timestamp"])
     assert stamp.utcoffset() == UTC.utcoffset(None)
     assert abs((datetime.now(UTC) - stamp).total_seconds()) < 60
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:8000", 200), ("10.1.2.3", 200), ("[::1]:8000", 200), ("voice.example", 200),
+     ("evil.example", 400), ("localhost:8000", 400), ("127.0.0.1.evil.example", 400)],
+)  # fmt: skip
+def test_who_checks_a_worker_may_know_it_by_its_address_and_by_no_other_name(
+    settings: Any, host: str, status: int
+) -> None:
+    settings.ALLOWED_HOSTS = ["voice.example"]
+    assert Client().get("/health", headers={"host": host}).status_code == status
+
+
+def test_pages_are_for_the_sites_own_names(settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["voice.example"]
+    for path in ("/accounts/login/", "/healthy", "/api/schema/"):
+        assert Client().get(path, headers={"host": "127.0.0.1:8000"}).status_code == 400
 
 
 def test_health_cannot_be_posted_to() -> None:

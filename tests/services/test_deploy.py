@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 import os
 import re
 import shutil
@@ -18,6 +20,7 @@ from tests.services.site import ROOT, Site, Worker, manage
 from tests.test_docs import settings_read
 
 DEPLOY = ROOT / "deploy"
+NAME = "voice.example.org"
 INSTALL_S = 400
 
 
@@ -65,21 +68,73 @@ def test_what_the_image_installs_serves_pages(folder: Path, site: Site) -> None:
             ]
             return ["env", "-C", str(place), *with_python[1:]]
 
-    worker = Installed(folder / "image-worker", {**site.environment, "STATIC_ROOT": places["STATIC_ROOT"]})
+    environment = {**site.environment, "STATIC_ROOT": places["STATIC_ROOT"], "ALLOWED_HOSTS": NAME}
+    worker = Installed(folder / "image-worker", environment)
+    headers = {"X-Forwarded-Proto": "https", "Host": NAME}
     with worker:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{worker.port}/accounts/login/", headers={"X-Forwarded-Proto": "https"}
-        )
+        request = urllib.request.Request(f"http://127.0.0.1:{worker.port}/accounts/login/", headers=headers)
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             text = answer.read().decode()
         script = re.search(r"/static/css/tokens\.[0-9a-f]{12}\.css", text)
         assert script
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{worker.port}{script[0]}", headers={"X-Forwarded-Proto": "https"}
-        )
+        request = urllib.request.Request(f"http://127.0.0.1:{worker.port}{script[0]}", headers=headers)
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             assert "immutable" in answer.headers["Cache-Control"]
+        assert health_check(f"{places['VENV']}/bin/python", worker.port).returncode == 0
     assert worker.exit_codes == [0]
+    assert health_check(f"{places['VENV']}/bin/python", worker.port).returncode != 0
+
+
+def health_check(python: str, port: int) -> subprocess.CompletedProcess[str]:
+    """The image's own, asked of this port. It knows nothing of the site's name."""
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    found = re.search(r"HEALTHCHECK [^\[]*CMD (\[.*\])", text)
+    assert found
+    _python, *words = json.loads(found[1])
+    command = [python, *(word.replace(":8000/", f":{port}/") for word in words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_command_is_run_with_the_settings_of_the_workers(tmp_path: Path) -> None:
+    secret = 'a b"c$d#e' + "k3y" * 20
+    lines = ["# a comment", "", f"SECRET_KEY={secret}", f'ALLOWED_HOSTS="{NAME}"', "#LOG_LEVEL=DEBUG",
+             "LOG_LEVEL=ERROR", "LOG_LEVEL=WARNING", "PYTHON_DOTENV_DISABLED=1", f"DATA_DIR={tmp_path}"]  # fmt: skip
+    (tmp_path / "voice.env").write_text("\n".join(lines), encoding="utf-8")  # no end to the last line
+    print_settings = (
+        "from django.conf import settings; import json, os; "
+        "print(json.dumps([str(settings.SECRET_KEY), settings.ALLOWED_HOSTS, os.environ['LOG_LEVEL'], "
+        "str(settings.DATA_DIR), 'PGPASSWORD' in os.environ]))"
+    )
+    done = subprocess.run(
+        [DEPLOY / "manage.sh", "shell", "--no-imports", "-c", print_settings],
+        env={"PATH": os.environ["PATH"], "SETTINGS": str(tmp_path / "voice.env"), "SITE_USER": getpass.getuser(),
+             "VENV": sys.prefix, "PGPASSWORD": "of whoever calls it"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [secret, [NAME], "WARNING", str(tmp_path), False]
+
+
+def test_a_command_without_its_settings_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [DEPLOY / "manage.sh", "check"], env={"PATH": os.environ["PATH"], "SETTINGS": str(tmp_path / "none")},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "cannot be read" in done.stderr
+
+
+def test_the_example_of_the_settings_is_one_to_systemd() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    block = re.search(r"In `voice.env`.*?```\n(.*?)```", page, re.DOTALL)
+    assert block
+    lines = block[1].splitlines()
+    assert [line for line in lines if line.startswith("SECRET_KEY=")]
+    for line in lines:
+        name, _, value = line.partition("=")
+        assert line.startswith("# ") or (
+            name in settings_read() and "#" not in value and value == value.strip()
+        )
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze on this machine")
@@ -88,7 +143,8 @@ def test_systemd_finds_no_fault_in_the_units(tmp_path: Path) -> None:
         # The paths of the units are those of a server; only this one has to exist for the check.
         text = unit.read_text(encoding="utf-8").replace("/opt/voice/.venv/bin/python", sys.executable)
         (tmp_path / unit.name).write_text(text, encoding="utf-8")
-    units = [str(tmp_path / name) for name in ("voice@.service", "voice.target")]
+    units = sorted(str(path) for path in tmp_path.iterdir())
+    assert len(units) == 4
     checked = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *units],
         capture_output=True,
