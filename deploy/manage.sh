@@ -35,4 +35,4 @@ done
 set -- env -i PATH="$PATH" LANG=C.UTF-8 TERM="${TERM:-dumb}" DATA_DIR=/var/lib/voice STATIC_ROOT="$PWD/staticfiles" "$@"
 umask 077
 [ "$(id -un)" != "$user" ] || exec "$@"
-exec setpriv --reuid="$user" --regid="$user" --init-groups "$@"
+exec setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups "$@"
