@@ -5,12 +5,14 @@ Each is a context manager with `stop()` and `start()`, so that a test can take i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self
 
@@ -111,6 +113,16 @@ class Engine:
         self.process.kill()
         self.process.wait(STOP_S)
         self._forget()
+
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It keeps its connections and answers nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def _forget(self) -> None:
         self.process = None
