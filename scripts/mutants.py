@@ -1150,6 +1150,20 @@ MUTANTS = [
         f"{FAULTS}test_rights.py -k 'mid_sentence and deactivate'",
     ),
     Mutant(
+        "the sweep gives living processes time to renew",
+        "realtime/management/commands/realtime_sweep.py",
+        "            self.wait(settings.REALTIME_LEASE_SEC)\n",
+        "",
+        "tests/serve/test_sweep.py",
+    ),
+    Mutant(
+        "a lease that was renewed by a slow clock counts as renewed",
+        "realtime/leases.py",
+        "if unrenewed is None or lease == unrenewed[pk]]",
+        "if True]",
+        "tests/serve/test_sweep.py -k clock_is_behind",
+    ),
+    Mutant(
         "a deleted conversation ends its call for good",
         "realtime/session_life.py",
         '    "conversation_deleted": 4403,\n',
