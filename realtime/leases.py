@@ -112,7 +112,10 @@ def reap_lost_sessions(
     return len(ended)
 
 
+@transaction.atomic
 def forget_used_tokens() -> int:
-    """Forget the ids of tokens that expired long ago; returns how many."""
-    deleted, _ = UsedToken.objects.filter(used_at__lt=timezone.now() - TOKEN_MEMORY).delete()
+    """Forget the ids of tokens that expired long ago; returns how many. Those that somebody has locked are left out."""
+    old = UsedToken.objects.filter(used_at__lt=timezone.now() - TOKEN_MEMORY)
+    keys = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    deleted, _ = UsedToken.objects.filter(pk__in=keys).delete()
     return deleted
