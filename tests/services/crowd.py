@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
 from tests.services.site import Site
 
@@ -73,6 +73,8 @@ class Visitor:
             try:
                 await self._connect_once()
                 attempt = 0
+            except InvalidStatus as error:
+                self.refusals[f"socket {error.response.status_code}"] += 1
             except (OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutError) as error:
                 self.refusals[type(error).__name__] += 1
             except Refusal as refusal:
@@ -88,7 +90,7 @@ class Visitor:
             self.site.api, "POST", "/api/voice/realtime-session", self.bearer, body, self.address
         )
         if status != 200:
-            raise Refusal(str(answer.get("code", status)))
+            raise Refusal(str(answer.get("code", f"mint {status}")))
         if answer["session_id"] != self.session_id:
             self._samples_sent = 0
         self.session_id, self.conversation_id = answer["session_id"], answer["conversation_id"]

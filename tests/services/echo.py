@@ -8,8 +8,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 
+class NamedServer(ThreadingHTTPServer):
+    """One that knows what to call itself."""
+
+    called = ""
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers everything with the request's own headers."""
+
+    server: NamedServer
 
     protocol_version = "HTTP/1.1"
 
@@ -19,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(101)
             self.send_header("Upgrade", "websocket")
             self.send_header("Connection", "Upgrade")
-            self.send_header("X-Worker", str(self.server.server_port))
+            self.send_header("X-Worker", self.server.called)
             self.end_headers()
             self.rfile.read(1)
             self.close_connection = True
@@ -51,12 +59,16 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Echo:
-    """`with Echo() as worker:`; `worker.port`."""
+    """`with Echo() as worker:`; `worker.port`. It calls itself by its port, or by the address that it is given."""
+
+    def __init__(self, address: str = "", port: int = 0) -> None:
+        self.address, self.port = address, port
 
     def __enter__(self) -> Self:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = NamedServer((self.address or "127.0.0.1", self.port), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_port
+        self.server.called = self.address or str(self.port)
         self._thread = threading.Thread(target=self.server.serve_forever, name="echo", daemon=True)
         self._thread.start()
         return self

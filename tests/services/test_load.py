@@ -27,8 +27,11 @@ def stage(name: str, crowd: Crowd) -> Any:
 
 async def replace(worker: Worker) -> None:
     """As a supervisor does with one worker of several: stop it, start it, wait until it answers."""
+    began = time.monotonic()
     await asyncio.to_thread(worker.stop)
+    stopped = time.monotonic()
     await asyncio.to_thread(worker.start)
+    print(f"  stopped in {stopped - began:.1f} s, started in {time.monotonic() - stopped:.1f} s")
 
 
 @pytest.mark.timeout(1500)

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 
 from tests.services.echo import Echo
 from tests.services.engines import free_port
-from tests.services.site import HOST, Nginx
+from tests.services.site import HOST, ROOT, Nginx, replaced
 
 addresses = itertools.count(1)  # each test has addresses of its own: limits are counted by address
 
@@ -122,6 +123,51 @@ def test_a_session_is_always_sent_to_the_same_worker_and_sessions_are_spread(
             seen.append(worker)
     assert first == again
     assert len(set(first)) > 1
+
+
+class ComposeNginx(Nginx):
+    """With the workers of the compose file: one name that stands for the addresses of all of them."""
+
+    def __init__(self, folder: Path, port: int, addresses: list[str]) -> None:
+        super().__init__(folder, [port] * 4)
+        self._port, self._addresses = port, addresses
+
+    def prepare(self) -> None:
+        """And a machine on which the name has these addresses."""
+        super().prepare()
+        shipped = (ROOT / "deploy" / "compose" / "workers.conf").read_text(encoding="utf-8")
+        workers = replaced(shipped, {"worker:8000": f"worker:{self._port}"})
+        (self.folder / "workers.conf").write_text(workers, encoding="utf-8")
+        (self.folder / "hosts").write_text("".join(f"{one} worker\n" for one in self._addresses))
+
+    def command(self) -> list[str]:
+        """In a view of the files of its own, where /etc/hosts is that one."""
+        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", script, str(self.folder / "hosts"), *super().command()]
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0,
+    reason="only root may give a program an /etc/hosts of its own",
+)
+def test_among_containers_too_a_session_is_always_sent_to_the_same_worker(folder: Path, address: str) -> None:
+    places = ["127.0.4.1", "127.0.4.2", "127.0.4.3", "127.0.4.4"]
+    with contextlib.ExitStack() as stack:
+        port = free_port()
+        for place in places:
+            stack.enter_context(Echo(place, port))
+        nginx = stack.enter_context(ComposeNginx(folder / "nginx-compose", port, places))
+        found = set()
+        for session_id in [uuid4() for _ in range(16)]:
+            seen = set()
+            for _ in range(3):
+                status, worker, connection = upgrade(nginx, address, session_id)
+                connection.close()
+                assert status == 101
+                seen.add(worker)
+            assert len(seen) == 1
+            found |= seen
+    assert len(found) > 1
 
 
 def test_when_a_worker_is_gone_its_sessions_are_sent_to_another(folder: Path, address: str) -> None:

@@ -39,7 +39,7 @@ async def test_a_channel_that_is_silent_for_longer_than_the_clients_own_limit_st
 
 @pytest.mark.timeout(240)
 async def test_a_redis_that_hangs_ends_no_call_and_refuses_none(site: Site) -> None:
-    talking = Visitor(site, 24, random.Random(24), pause_s=0.1)
+    talking = Visitor(site, 24, random.Random(24), pause_s=3)  # a page gets 30 answers a minute, not more
     tasks = [asyncio.create_task(talking.visit()), asyncio.create_task(talking.talk())]
     try:
         await until(lambda: talking.turns >= 1)

@@ -123,7 +123,7 @@ async def test_of_many_calls_on_four_workers_no_more_begin_than_a_person_has_min
         assert 1 <= calls <= 3
         assert seconds <= 180
         refused = sum((page.refusals for page in pages if not page.ready.is_set()), Counter())
-        assert set(refused) <= {"limit.budget", "InvalidStatus"}, refused
+        assert set(refused) <= {"limit.budget", "socket 403"}, refused
     finally:
         for page in pages:
             if page.ready.is_set():

@@ -159,7 +159,7 @@ async def test_a_person_gets_as_many_sessions_as_allowed_over_all_workers(site: 
                 await asyncio.sleep(0.05)
         assert await asyncio.to_thread(live) == allowed
         refused = sum((page.refusals for page in pages if not page.ready.is_set()), Counter())
-        assert set(refused) <= {"limit.sessions", "InvalidStatus"}, refused
+        assert set(refused) <= {"limit.sessions", "socket 403"}, refused
     finally:
         for page in pages:
             if page.ready.is_set():
