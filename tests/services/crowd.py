@@ -228,6 +228,7 @@ class Crowd:
 
     def __init__(self, site: Site, size: int, *, speaking: int = 0, seed: int = 1) -> None:
         rng = random.Random(seed)
+        self.site = site
         self.visitors = [
             Visitor(
                 site,

@@ -188,6 +188,20 @@ class Worker(Engine):
         finally:
             connection.close()
 
+    def cpu_s(self) -> float:
+        """User and system seconds so far; 0 when it is not there."""
+        if self.process is None:
+            return 0.0
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mib(self) -> int:
+        """Memory that is in RAM now; 0 when it is not there."""
+        if self.process is None:
+            return 0
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="utf-8").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE") // 2**20
+
     def stop(self) -> None:
         """As a supervisor does."""
         process = self.process
