@@ -15,7 +15,7 @@ from tests.services.crowd import Crowd
 from tests.services.site import Site, Worker, tracebacks
 
 PATIENCE_S = 180.0  # generous: machines of a test are shared
-OUTAGE_S = 20.0
+OUTAGE_S, ON_ITS_WAY_S = 20.0, 2.0
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ async def test_nothing_final_is_lost_whatever_is_taken_away(site: Site, size: in
             row[0] for row in site.ask("select worker from realtime_realtimesession where ended_at is null")
         )
         assert len(shares) == len(site.workers)
-        assert min(shares.values()) > size / len(site.workers) / 4, shares
+        assert min(shares.values()) >= size // 40, shares  # by chance: ids of sessions are random
 
         # Each worker holds a few connections for a moment, not one for every page.
         assert site.ask("select count(*) from pg_stat_activity where datname = 'voice'")[0][0] < 40
@@ -72,9 +72,10 @@ async def test_nothing_final_is_lost_whatever_is_taken_away(site: Site, size: in
             await crowd.everybody_has_turns(1, PATIENCE_S)
         with stage(f"PostgreSQL is away for {OUTAGE_S:.0f} s", crowd):
             await asyncio.to_thread(site.postgres.stop)
+            await asyncio.sleep(ON_ITS_WAY_S)  # what was stored until then has been told
             saved = sum(len(visitor.saved) for visitor in crowd.visitors)
             turns = sum(visitor.turns for visitor in crowd.visitors)
-            await asyncio.sleep(OUTAGE_S)  # the outage itself, not a wait for something
+            await asyncio.sleep(OUTAGE_S - ON_ITS_WAY_S)  # the outage itself, not a wait for something
             assert (
                 sum(len(visitor.saved) for visitor in crowd.visitors) == saved
             )  # nobody was told what is not true
