@@ -16,6 +16,7 @@ from tests.services.site import Site, Worker, tracebacks
 
 PATIENCE_S = 180.0  # generous: machines of a test are shared
 OUTAGE_S, ON_ITS_WAY_S = 20.0, 2.0
+MINT = "/api/voice/realtime-session"
 
 
 @contextlib.contextmanager
@@ -75,6 +76,9 @@ async def test_nothing_final_is_lost_whatever_is_taken_away(site: Site, size: in
             await asyncio.sleep(ON_ITS_WAY_S)  # what was stored until then has been told
             saved = sum(len(visitor.saved) for visitor in crowd.visitors)
             turns = sum(visitor.turns for visitor in crowd.visitors)
+            # Who comes now is asked to come again.
+            status, answer = await asyncio.to_thread(site.api, "POST", MINT, site.bearers[-1], {})
+            assert (status, answer["code"]) == (503, "busy.database")
             await asyncio.sleep(OUTAGE_S - ON_ITS_WAY_S)  # the outage itself, not a wait for something
             assert (
                 sum(len(visitor.saved) for visitor in crowd.visitors) == saved
