@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Min, Q
 from django.utils import timezone
 
 from realtime.models import HourFigures, RealtimeSession, SessionEvent, Turn
 
 HOUR = timedelta(hours=1)
 GRACE = timedelta(minutes=10)  # the journal and its retries are done by then
+LOOKED_AT = timedelta(days=31)  # the dashboard looks no further back
 LATENCY_STEP_MS = 10
 # What counts as an error of the upstream. `services.py` counts the same onto the sessions' rows.
 ERROR_EVENTS = frozenset({"upstream.error", "upstream.lost"})
@@ -52,24 +53,69 @@ def floor(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def between(since: datetime, now: datetime) -> dict[datetime, Figures]:
-    """The figures of each hour from that of `since` to that of `now`; what is settled and not yet kept is kept now."""
-    hours = [floor(since) + n * HOUR for n in range(int((floor(now) - floor(since)) / HOUR) + 1)]
+def between(
+    since: datetime, now: datetime, go_on: Callable[[], bool] = lambda: True
+) -> dict[datetime, Figures]:
+    """The figures of each hour from that of `since` to that of `now`; what is settled and not yet kept is kept now.
+
+    Once `go_on` says no, no further hour is summed up: those are missing in what is returned, the earliest first.
+    """
+    hours = hours_of(since, now)
     kept = dict(HourFigures.objects.filter(hour__gte=hours[0]).values_list("hour", "figures"))
-    found = {hour: Figures(**kept[hour]) if hour in kept else figures_of(hour, now) for hour in hours}
-    fresh = [hour for hour in hours if hour not in kept]
-    if fresh:
-        unsettled = {floor(at) for at in _open_since(fresh[0])}
-        settled = [hour for hour in fresh if hour + HOUR + GRACE <= now and hour not in unsettled]
-        rows = [HourFigures(hour=hour, figures=asdict(found[hour])) for hour in settled]
-        HourFigures.objects.bulk_create(rows, ignore_conflicts=True)  # another process may have been quicker
-    return found
+    found = {hour: Figures(**figures) for hour, figures in kept.items()}
+    found |= _fresh(hours, kept.keys(), now, go_on)
+    return {hour: found[hour] for hour in hours if hour in found}
 
 
-def settle(now: datetime | None = None, *, back: timedelta = timedelta(days=2)) -> None:
-    """Keep the figures of the hours that lie behind, so that nobody who looks has to wait for them."""
+def hours_of(since: datetime, now: datetime) -> list[datetime]:
+    """The beginning of each hour from that of `since` to that of `now`."""
+    return [floor(since) + n * HOUR for n in range(int((floor(now) - floor(since)) / HOUR) + 1)]
+
+
+def settle(
+    now: datetime | None = None, *, back: timedelta = LOOKED_AT, go_on: Callable[[], bool] = lambda: True
+) -> int:
+    """Keep the figures of the hours that lie behind, so that nobody who looks has to wait for them.
+
+    Returns how many are left, which is none unless `go_on` said no.
+    """
     now = now or timezone.now()
-    between(now - back, now)
+    hours = [hour for hour in hours_of(now - back, now) if hour + HOUR + GRACE <= now]
+    kept = set(HourFigures.objects.filter(hour__gte=hours[0]).values_list("hour", flat=True))
+    return len(set(hours) - kept - _fresh(hours, kept, now, go_on, kept_only=True).keys())
+
+
+def _fresh(
+    hours: list[datetime],
+    kept: Collection[datetime],
+    now: datetime,
+    go_on: Callable[[], bool],
+    *,
+    kept_only: bool = False,
+) -> dict[datetime, Figures]:
+    """The figures of the hours that are not kept, the latest first; those that are settled are kept from now on.
+
+    `kept_only`: hours that are not settled are not summed up. They are empty in what is returned.
+    """
+    fresh = [hour for hour in hours if hour not in kept]
+    if not fresh:
+        return {}
+    unsettled = {floor(at) for at in _open_since(fresh[0])}
+    unsettled |= {hour for hour in fresh if hour + HOUR + GRACE > now}
+    # Before the first session there is nothing to sum up, and nothing to keep.
+    began = _began(now) if len(unsettled) < len(fresh) else fresh[0]
+    found: dict[datetime, Figures] = {}
+    for hour in reversed(fresh):
+        if hour < began or (hour in unsettled and kept_only):
+            found[hour] = Figures()
+        elif hour in unsettled:
+            found[hour] = figures_of(hour, now)
+        elif go_on():
+            found[hour] = figures_of(hour, now)
+            # Another process may have been quicker.
+            row = HourFigures(hour=hour, figures=asdict(found[hour]))
+            HourFigures.objects.bulk_create([row], ignore_conflicts=True)
+    return found
 
 
 def forget(began: Iterable[datetime], now: datetime | None = None) -> None:
@@ -78,6 +124,12 @@ def forget(began: Iterable[datetime], now: datetime | None = None) -> None:
     old = {hour for hour in map(floor, began) if hour + HOUR + GRACE <= now}
     if old:
         HourFigures.objects.filter(hour__in=old).delete()
+
+
+def _began(now: datetime) -> datetime:
+    """The hour of the first session; `now` when there was none."""
+    first: datetime | None = RealtimeSession.objects.aggregate(first=Min("started_at"))["first"]
+    return now if first is None else floor(first)
 
 
 def _open_since(since: datetime) -> Iterable[datetime]:

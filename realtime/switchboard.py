@@ -18,7 +18,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from realtime import budgets, holds, hours, leases, neighbours, services, usage_days
+from realtime import budgets, holds, leases, neighbours, past, services
 from realtime.admission import Opening
 from realtime.allowance import Verdict
 from realtime.breaker import Breaker
@@ -35,6 +35,8 @@ from realtime.upstream import open_upstream
 
 logger = logging.getLogger("realtime.switchboard")
 FORGET_EVERY_S = 3600.0
+SUM_UP_EVERY_S = 30.0
+PAUSES = 9  # times as long as a step
 GONE = "session.gone"
 CHANCE = random.SystemRandom()  # one for all: each holds 2.5 KB
 HANG_UP_S = 4.0  # for the upstream sockets of a drain: their own closing handshake takes 2
@@ -137,7 +139,8 @@ class Switchboard:
             self._housekeeping = [
                 self._own(self._every(settings.REALTIME_RENEW_EVERY_SEC, self._renew), "lease renewal"),
                 self._own(self._every(settings.REALTIME_REAP_EVERY_SEC, self._reap), "reaper"),
-                self._own(self._every(FORGET_EVERY_S, self._forget), "used tokens, past hours"),
+                self._own(self._every(FORGET_EVERY_S, self._forget), "used tokens"),
+                self._own(self._every(SUM_UP_EVERY_S, self._sum_up), "sums of the past"),
                 self._own(neighbours.listen(WORKER, self.check_rights), "other processes"),
             ]
 
@@ -207,10 +210,19 @@ class Switchboard:
             logger.warning("%d sessions were lost with their process and are ended", lost)
 
     async def _forget(self) -> None:
-        """Spent tokens need to be remembered only as long as somebody could try them again. And sum up the past."""
+        """Spent tokens need to be remembered only as long as somebody could try them again."""
         await database_sync_to_async(leases.forget_used_tokens)()
-        await database_sync_to_async(hours.settle)()
-        await database_sync_to_async(usage_days.settle)()
+
+    async def _sum_up(self) -> None:
+        """Sum up what lies behind, for those who look at the admin. In short steps with long pauses: calls go first."""
+        try:
+            before = 0
+            while (left := await database_sync_to_async(past.step)()) and left != before:
+                before = left  # what cannot be summed up now waits for the next round
+                await asyncio.sleep(PAUSES * past.STEP_S)
+        except Exception as error:
+            # Not handed on: that these sums are missing says nothing about the leases.
+            logger.warning("what lies behind is not summed up for now: %s", type(error).__name__)
 
     def _storage_stuck(self) -> None:
         """What is said now could not be kept: end every session, and begin none until something is stored again."""

@@ -6,7 +6,7 @@ made once and kept, and only the days that are not over are read from the rows. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Q, Sum, Value
+from django.db.models import Count, F, Min, Q, Sum, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -27,22 +27,35 @@ COUNTED = ("rows", "unknown", "answers", "seconds", "usd", *TOKENS)
 KEYS = {"user": "user_id", "model": "model", "day": "day_id"}
 
 
-def settle(now: datetime | None = None, *, back: int = 2) -> None:
-    """Keep the sums of the days that lie behind, so that nobody who looks has to wait for them."""
+def settle(now: datetime | None = None, *, go_on: Callable[[], bool] = lambda: True) -> int:
+    """Keep the sums of the days that lie behind, so that nobody who looks has to wait for them.
+
+    Returns how many are left, which is none unless `go_on` said no.
+    """
     now = now or timezone.now()
-    today = timezone.localtime(now).date()
-    _settled(today - timedelta(days=back), today - timedelta(days=1), now)
+    first = _first_day()
+    yesterday = timezone.localtime(now).date() - timedelta(days=1)
+    return 0 if first is None else _keep_over(first, yesterday, now, go_on)
 
 
 def totals(
-    by: str, since: date, until: date, now: datetime, *, user_id: int | None = None, model: str = ""
-) -> list[dict[str, Any]]:
+    by: str,
+    since: date,
+    until: date,
+    now: datetime,
+    *,
+    user_id: int | None = None,
+    model: str = "",
+    go_on: Callable[[], bool] = lambda: True,
+) -> tuple[list[dict[str, Any]], int]:
     """Sums by "user" (key: its id), "model" or "day", both days included; each a dict of `key` and `COUNTED`.
 
-    At most four questions once the days that are over are kept.
+    Beside them how many days are missing, because `go_on` said no before they were summed up: the earliest ones. A few
+    questions once the days that are over are kept.
     """
     name = KEYS[by]
-    fresh = _settled(since, until, now)
+    left = _keep_over(since, until, now, go_on)
+    fresh = _not_over(since, until, now)
     kept = UsageSum.objects.filter(day__gte=since, day__lte=until)
     if user_id is not None:
         kept = kept.filter(user_id=user_id)
@@ -61,7 +74,7 @@ def totals(
         into = found.setdefault(key, {"key": key, **dict.fromkeys(COUNTED, 0)})
         for field in COUNTED:
             into[field] += getattr(one, field)
-    return list(found.values())
+    return list(found.values()), left
 
 
 def models_known() -> list[str]:
@@ -72,19 +85,39 @@ def models_known() -> list[str]:
     return sorted(known - {""})
 
 
-def _settled(since: date, until: date, now: datetime) -> list[UsageSum]:
-    """Keep what is over and not kept yet; returns the sums of the days that are not over."""
-    days = [since + timedelta(days=n) for n in range((until - since).days + 1)]
+def _keep_over(since: date, until: date, now: datetime, go_on: Callable[[], bool]) -> int:
+    """Keep the sums of the days that are over, the latest first, as long as `go_on` says so; how many are left."""
+    over = [day for day in _days(since, until) if _is_over(day, now)]
     kept = set(UsageDay.objects.filter(day__gte=since, day__lte=until).values_list("day", flat=True))
-    fresh: list[UsageSum] = []
-    for day in days:
-        if day in kept or midnight(day) > now:
-            continue
-        if midnight(day + timedelta(days=1)) + GRACE <= now:
-            _keep(day, sums_of(day))
-        else:
-            fresh += sums_of(day)
-    return fresh
+    missing = [day for day in over if day not in kept]
+    # Before the first row there is nothing to sum up, and nothing to keep.
+    first = _first_day() if missing else None
+    missing = [] if first is None else [day for day in missing if day >= first]
+    while missing and go_on():
+        day = missing.pop()
+        _keep(day, sums_of(day))
+    return len(missing)
+
+
+def _not_over(since: date, until: date, now: datetime) -> list[UsageSum]:
+    """The sums of the days that may still get rows: today, and yesterday for a while."""
+    days = [day for day in _days(since, until) if midnight(day) <= now and not _is_over(day, now)]
+    return [one for day in days for one in sums_of(day)]
+
+
+def _days(since: date, until: date) -> list[date]:
+    return [since + timedelta(days=n) for n in range((until - since).days + 1)]
+
+
+def _is_over(day: date, now: datetime) -> bool:
+    """Whether it gets no more rows."""
+    return midnight(day + timedelta(days=1)) + GRACE <= now
+
+
+def _first_day() -> date | None:
+    """The day of the first usage row."""
+    at: datetime | None = UsageRecord.objects.aggregate(first=Min("created_at"))["first"]
+    return None if at is None else timezone.localtime(at).date()
 
 
 def _keep(day: date, sums: Iterable[UsageSum]) -> None:

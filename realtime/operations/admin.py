@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from realtime import probe_runs, probe_sentence
+from realtime import past, probe_runs, probe_sentence
 from realtime.conf import relay_config
 from realtime.models import ProbeRun, RateCard
 from realtime.operations.dashboard import Chart, chart, dashboard
@@ -33,7 +33,7 @@ def dashboard_page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": _("Dashboard"),
-        **dashboard(request.GET.get("period", "day")),
+        **dashboard(request.GET.get("period", "day"), go_on=past.for_s(past.LOOK_S)),
     }
     return TemplateResponse(request, "admin/realtime/dashboard.html", context)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -41,12 +42,21 @@ class Chart:
     last: str
 
 
-def dashboard(period: str, now: datetime | None = None) -> dict[str, Any]:
-    """Figures and charts from the beginning of the hour that lies a period before `now`; an unknown one is a day."""
+def dashboard(
+    period: str, now: datetime | None = None, go_on: Callable[[], bool] = lambda: True
+) -> dict[str, Any]:
+    """Figures and charts from the beginning of the hour that lies a period before `now`; an unknown one is a day.
+
+    "left" says how many hours are missing, because `go_on` said no before they were summed up.
+    """
     period = period if period in PERIODS else "day"
     now = now or timezone.now()
-    by_hour = hours.between(now - PERIODS[period], now)
-    whole = hours.merged(by_hour.values())
+    since = now - PERIODS[period]
+    by_hour = hours.between(since, now, go_on)
+    all_hours = hours.hours_of(since, now)
+    form = "%Y-%m-%d %H:00" if period == "day" else "%Y-%m-%d"
+    buckets = _buckets({hour: by_hour.get(hour, Figures()) for hour in all_hours}, form)
+    whole = hours.merged(buckets.values())
     models = sorted(whole.models.items(), key=lambda row: Decimal(row[1][1]), reverse=True)
     return {
         "period": period,
@@ -63,7 +73,8 @@ def dashboard(period: str, now: datetime | None = None) -> dict[str, Any]:
         "errors": Counter(whole.errors).most_common(MOST_ROWS),
         "ends": Counter(whole.ends).most_common(MOST_ROWS),
         "models": [(model, count, Decimal(usd)) for model, (count, usd) in models[:MOST_ROWS]],
-        "charts": _charts(_buckets(by_hour, "%Y-%m-%d %H:00" if period == "day" else "%Y-%m-%d")),
+        "charts": _charts(buckets),
+        "left": len(all_hours) - len(by_hour),
     }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from conversations import audit
-from realtime import usage_days
+from realtime import past, usage_days
 from realtime.ledger import TOKENS, csv_line
 from realtime.operations.dashboard import Chart, chart
 from realtime.usage_days import COUNTED
@@ -117,9 +117,12 @@ def totals_page(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("by", "user")
     by = asked if asked in usage_days.KEYS else "user"
     form = TotalsForm(request.GET, today=today, models=usage_days.models_known())
-    rows = _rows(by, form, now) if form.is_valid() else []
+    as_file = request.GET.get("format") == "csv"
+    # A file is whole, however long its days take; a page shows what there is, and the next look goes on.
+    go_on = (lambda: True) if as_file else past.for_s(past.LOOK_S)
+    rows, left = _rows(by, form, now, go_on) if form.is_valid() else ([], 0)
     form.show_period()
-    if request.GET.get("format") == "csv" and form.is_valid():
+    if as_file and form.is_valid():
         return _file(request, by, form, rows)
     context = {
         **admin.site.each_context(request),
@@ -136,6 +139,7 @@ def totals_page(request: HttpRequest) -> HttpResponse:
             for days, text in PERIODS
         ],
         "rows": rows[:ROWS_SHOWN],
+        "left": left,
         "left_out": max(0, len(rows) - ROWS_SHOWN),
         "whole": Row(_now("All"), _whole(rows)),
         "chart": _chart(rows) if by == "day" and rows else None,
@@ -144,21 +148,21 @@ def totals_page(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "admin/realtime/totals.html", context)
 
 
-def _rows(by: str, form: TotalsForm, now: Any) -> list[Row]:
+def _rows(by: str, form: TotalsForm, now: datetime, go_on: Callable[[], bool]) -> tuple[list[Row], int]:
+    """The lines of the table, and how many days are not summed up yet."""
     data = form.cleaned_data
-    sums = usage_days.totals(by, data["since"], data["until"], now, user_id=data["user"], model=data["model"])
+    whose = {"user_id": data["user"], "model": data["model"]}
+    sums, left = usage_days.totals(by, data["since"], data["until"], now, **whose, go_on=go_on)
     if by == "day":
-        return [
-            Row(f"{row['key']:%Y-%m-%d}", row)
-            for row in sorted(sums, key=lambda row: row["key"], reverse=True)
-        ]
+        sums.sort(key=lambda row: row["key"], reverse=True)
+        return [Row(f"{row['key']:%Y-%m-%d}", row) for row in sums], left
     names: dict[Any, str] = {}
     if by == "user":
         people = get_user_model().objects.filter(pk__in=[row["key"] for row in sums])
         names = dict(people.values_list("pk", "username"))
     sums.sort(key=lambda row: (-row["usd"], -row["seconds"], str(row["key"])))
     named = [(names.get(row["key"], str(row["key"])), row) for row in sums]
-    return [Row(name, row, _query(form, by="day", **{by: name})) for name, row in named]
+    return [Row(name, row, _query(form, by="day", **{by: name})) for name, row in named], left
 
 
 def _whole(rows: list[Row]) -> dict[str, Any]:

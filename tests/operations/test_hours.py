@@ -41,6 +41,7 @@ def a_turn(session: RealtimeSession, at: datetime, ms: int) -> None:
 class TestKept:
     def test_an_hour_is_kept_once_it_is_settled(self, ada: User) -> None:
         a_session(ada, NOW - 3 * HOUR, timedelta(minutes=5), turns=4)
+        a_session(ada, NOW - 5 * HOUR, timedelta(minutes=5))
         first = hours.between(NOW - 5 * HOUR, NOW)
         assert HourFigures.objects.count() == 5
         assert not HourFigures.objects.filter(hour=floor(NOW)).exists()
@@ -63,7 +64,8 @@ class TestKept:
         assert hours.between(NOW - 5 * HOUR, NOW)[hour].interruptions == 7
         assert HourFigures.objects.filter(hour=hour).exists()
 
-    def test_the_hour_that_has_just_ended_is_not_kept_yet(self, db: None) -> None:
+    def test_the_hour_that_has_just_ended_is_not_kept_yet(self, ada: User) -> None:
+        a_session(ada, NOW, timedelta(minutes=5))
         hours.between(NOW, floor(NOW) + HOUR + GRACE - timedelta(seconds=1))
         assert not HourFigures.objects.exists()
         hours.between(NOW, floor(NOW) + HOUR + GRACE)
