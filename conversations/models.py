@@ -46,17 +46,20 @@ def _contains(field: str, words: str) -> models.Q:
 class Conversation(models.Model):
     """One thread of talk of one person."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("person"),
+        on_delete=models.CASCADE,
+        related_name="conversations",
     )
     title = models.CharField(_("title"), max_length=120, blank=True)
-    titled_by_person = models.BooleanField(default=False, editable=False)
+    titled_by_person = models.BooleanField(_("title by the person"), default=False, editable=False)
     stretches = models.PositiveIntegerField(default=0, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    archived_at = models.DateTimeField(null=True, blank=True)
-    deleted_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("last activity"), auto_now_add=True, db_index=True)
+    archived_at = models.DateTimeField(_("archived"), null=True, blank=True)
+    deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True)
     # What may be kept of what is said from now on; what was kept before stays until it is deleted.
     keep = models.CharField(
         _("kept"), max_length=10, choices=choices.KEEP_CHOICES, default=choices.KEEP_DEFAULT
@@ -114,17 +117,17 @@ class Message(models.Model):
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     session_id = models.UUIDField(null=True, blank=True, db_index=True)
     item_id = models.CharField(max_length=64)
-    position = models.BigIntegerField()
-    role = models.CharField(max_length=16, choices=Role.choices)
-    modality = models.CharField(max_length=8, choices=Modality.choices)
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    position = models.BigIntegerField(_("position"))
+    role = models.CharField(_("who"), max_length=16, choices=Role.choices)
+    modality = models.CharField(_("modality"), max_length=8, choices=Modality.choices)
+    status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.PENDING)
     text = models.TextField(blank=True)
     heard_chars = models.PositiveIntegerField(null=True, blank=True)
-    heard_ms = models.PositiveIntegerField(null=True, blank=True)
-    generated_ms = models.PositiveIntegerField(null=True, blank=True)
+    heard_ms = models.PositiveIntegerField(_("heard, ms"), null=True, blank=True)
+    generated_ms = models.PositiveIntegerField(_("made, ms"), null=True, blank=True)
     audio_ms = models.PositiveIntegerField(null=True, blank=True)  # of its sound that is kept; null: none
     client_id = models.CharField(max_length=64, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = MessageQuerySet.as_manager()
@@ -157,14 +160,20 @@ class AuditEntry(models.Model):
         DELETE_ACCOUNT = "delete_account", _("deleted an account")
         DELETE_AUDIO = "delete_audio", _("deleted kept audio")
 
-    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    at = models.DateTimeField(_("at"), auto_now_add=True, db_index=True)
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="audit_entries"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("who"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="audit_entries",
     )
-    action = models.CharField(max_length=32, choices=Action.choices)
-    conversation_id = models.UUIDField(null=True, db_index=True)  # no foreign key: the entry outlives it
-    reason = models.CharField(max_length=500)
-    address = models.CharField(max_length=45, blank=True)
+    action = models.CharField(_("what"), max_length=32, choices=Action.choices)
+    conversation_id = models.UUIDField(
+        _("conversation"), null=True, db_index=True
+    )  # no foreign key: the entry outlives it
+    reason = models.CharField(_("reason"), max_length=500)
+    address = models.CharField(_("address"), max_length=45, blank=True)
 
     class Meta:
         verbose_name = _("audit entry")
@@ -178,22 +187,30 @@ class Preferences(models.Model):
     """What one person chose for the chat and the voice panel."""
 
     owner = models.OneToOneField(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="preferences", primary_key=True
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("person"),
+        on_delete=models.CASCADE,
+        related_name="preferences",
+        primary_key=True,
     )
-    voice = models.CharField(max_length=40, blank=True)
-    turn_preset = models.CharField(max_length=20, default="normal")
-    turn_custom = models.JSONField(default=dict, blank=True)  # one's own numbers; empty: the site's
-    speed = models.FloatField(default=1.0)  # of the assistant's speech
-    interruptible = models.BooleanField(default=True)
-    noise_reduction = models.CharField(max_length=10, default=choices.NOISE_DEFAULT)
-    speech_language = models.CharField(max_length=10, blank=True)
-    answers = models.CharField(max_length=10, default=choices.ANSWERS_DEFAULT)
-    end_after_sec = models.PositiveSmallIntegerField(default=0)  # of silence; 0: the site's
-    captions = models.BooleanField(default=True)
-    caption_style = models.CharField(max_length=10, default=choices.CAPTION_DEFAULT)
-    language = models.CharField(max_length=10, blank=True)
-    theme = models.CharField(max_length=10, default="system")
-    keep = models.CharField(max_length=10, default=choices.KEEP_DEFAULT)  # for new conversations
+    voice = models.CharField(_("voice"), max_length=40, blank=True)
+    turn_preset = models.CharField(_("turn detection"), max_length=20, default="normal")
+    turn_custom = models.JSONField(
+        _("own numbers"), default=dict, blank=True
+    )  # one's own numbers; empty: the site's
+    speed = models.FloatField(_("speed"), default=1.0)  # of the assistant's speech
+    interruptible = models.BooleanField(_("may be interrupted"), default=True)
+    noise_reduction = models.CharField(_("noise reduction"), max_length=10, default=choices.NOISE_DEFAULT)
+    speech_language = models.CharField(_("spoken language"), max_length=10, blank=True)
+    answers = models.CharField(_("answers"), max_length=10, default=choices.ANSWERS_DEFAULT)
+    end_after_sec = models.PositiveSmallIntegerField(
+        _("ends after silence of, s"), default=0
+    )  # of silence; 0: the site's
+    captions = models.BooleanField(_("captions"), default=True)
+    caption_style = models.CharField(_("style of captions"), max_length=10, default=choices.CAPTION_DEFAULT)
+    language = models.CharField(_("language"), max_length=10, blank=True)
+    theme = models.CharField(_("theme"), max_length=10, default="system")
+    keep = models.CharField(_("kept"), max_length=10, default=choices.KEEP_DEFAULT)  # for new conversations
 
     class Meta:
         verbose_name = _("preferences")

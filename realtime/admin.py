@@ -9,10 +9,11 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from conversations import audit
-from realtime import ledger, services
+from realtime import budgets, ledger, services
 from realtime.models import Budget, Hold, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.filters import (
     BrowserFilter,
@@ -127,7 +128,7 @@ class RealtimeSessionAdmin(HistoryAdmin):
 class TurnAdmin(HistoryAdmin):
     list_display = (
         *("created_at", "person", "status", "response_latency_ms", "endpointing_ms", "first_delta_ms"),
-        *("playout_start_ms", "heard_ms", "generated_ms", "response_id", "session_id"),
+        *("playout_start_ms", "heard_ms", "generated_ms", "response_id", "in_session"),
     )
     list_filter = (SlowFilter, StatusFilter, "created_at")
     fetched = ("session__user",)
@@ -143,7 +144,8 @@ class TurnAdmin(HistoryAdmin):
 
 @admin.register(SessionEvent)
 class SessionEventAdmin(HistoryAdmin):
-    list_display = ("name", "person", "at_ms", "session_id")
+    hidden = ("key",)
+    list_display = ("name", "person", "at_ms", "in_session")
     list_filter = (EventNameFilter,)
     fetched = ("session__user",)
     search_fields = ("=name",)
@@ -161,7 +163,7 @@ class UsageRecordAdmin(HistoryAdmin):
     change_list_template = "admin/realtime/usagerecord/change_list.html"
     list_display = (
         *("created_at", "person", "meter", "text_in", "audio_in", "cached_text", "cached_audio", "text_out"),
-        *("audio_out", "seconds", "model", "usd", "reference", "session_id"),
+        *("audio_out", "seconds", "model", "usd", "reference", "in_session"),
     )
     list_filter = (MeterFilter, ModelFilter, "created_at")
     actions = ("export_csv", "export_jsonl")
@@ -210,13 +212,36 @@ class BudgetAdmin(admin.ModelAdmin):
     list_filter = ("scope", "period")
     list_select_related = ("user",)
     autocomplete_fields = ("user",)
+    search_fields = ("user__username", "user__email")
+    search_help_text = _("User name or e-mail address")
+    readonly_fields = ("used",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": ("scope", "user", "period", "minutes", "usd", "used"),
+                "description": _(
+                    "Minutes are those of voice calls. What is left empty has no limit. A person with a budget of "
+                    "their own for a period has that one instead of what each person has; the site's binds everybody."
+                ),
+            },
+        ),
+    )
+
+    @admin.display(description=_("used so far"))
+    def used(self, budget: Budget) -> str:
+        """Of this period, by the one person or by the site. What each person used is on the person's page."""
+        if budget.pk is None or (budget.scope == Budget.Scope.EACH):
+            return "–"
+        minutes, usd = budgets.used(budget, timezone.now())
+        return _now("%(minutes)s minutes, $%(usd)s") % {"minutes": f"{minutes:.1f}", "usd": f"{usd:.4f}"}
 
 
 @admin.register(Hold)
 class HoldAdmin(HistoryAdmin):
     """What is held now; empty when nobody talks or no budget binds anybody."""
 
-    list_display = ("made_at", "person", "reference", "usd", "seconds", "session_id")
+    list_display = ("made_at", "person", "reference", "usd", "seconds", "in_session")
     fetched = ("session__user",)
     search_fields = ("=reference",)
     search_help_text = _("Session id or user name")

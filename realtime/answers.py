@@ -226,7 +226,7 @@ class Answers:
     def _run_tool(self, call: dict[str, Any], now_ms: int) -> None:
         name, call_id = up.id_of(call, "name"), up.id_of(call, "call_id")
         arguments = up.text_of(call, "arguments", 16_000)
-        self.talk.tools_running.add(call_id)
+        self.talk.tools_running[call_id] = now_ms
         self.talk.note("tool.called", now_ms, name=name[:64])
         self.talk.out.append(SendBrowser(message("tool.status", name=name, status="running")))
         self.talk.out.append(RunTool(name, call_id, arguments))
@@ -235,7 +235,8 @@ class Answers:
         """A server-side function is done; the answer goes on when all of them are."""
         if call_id not in self.talk.tools_running:
             return
-        self.talk.tools_running.discard(call_id)
+        took_ms = max(0, now_ms - self.talk.tools_running.pop(call_id))
+        self.talk.note("tool.done", now_ms, name=name[:64], ok=ok, ms=took_ms)
         self.talk.out.append(
             SendBrowser(message("tool.status", name=name, status="done" if ok else "failed"))
         )

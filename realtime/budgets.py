@@ -100,6 +100,12 @@ def used_percent(session_ids: Iterable[UUID]) -> dict[UUID, int]:
     return found
 
 
+def used(budget: Budget, now: datetime) -> tuple[float, Decimal]:
+    """Minutes and USD that were really used of a budget of one person or of the site since its period began."""
+    user_id = budget.user_id or 0  # not asked about for the site's
+    return _seconds(budget, user_id, now) / 60, _usd(budget, user_id, now)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a budget stands for one person. What is left is None without a limit; of the site's, only the share."""

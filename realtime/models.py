@@ -30,52 +30,62 @@ class RealtimeSession(models.Model):
         VOICE = "voice", _("voice")
         TEXT = "text", _("text")
 
-    id = models.UUIDField(primary_key=True, editable=False)  # chosen when the token is minted
+    id = models.UUIDField(_("id"), primary_key=True, editable=False)  # chosen when the token is minted
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="realtime_sessions"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.CASCADE,
+        related_name="realtime_sessions",
     )
     conversation = models.ForeignKey(
         "conversations.Conversation",
+        verbose_name=_("conversation"),
         on_delete=models.SET_NULL,
         null=True,
         blank=True,
         related_name="realtime_sessions",
     )
-    modality = models.CharField(max_length=8, choices=Modality.choices)
-    engine = models.CharField(max_length=16)  # "openai", "local" or "other", from the upstream's host
-    model = models.CharField(max_length=80)
-    voice = models.CharField(max_length=40, blank=True)
-    started_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    ended_at = models.DateTimeField(null=True, blank=True, db_index=True)
-    end_reason = models.CharField(max_length=40, blank=True, db_index=True)
-    lease_until = models.DateTimeField(null=True, blank=True)
-    worker = models.CharField(max_length=80, blank=True)
+    modality = models.CharField(_("modality"), max_length=8, choices=Modality.choices)
+    engine = models.CharField(
+        _("engine"), max_length=16
+    )  # "openai", "local" or "other", from the upstream's host
+    model = models.CharField(_("model"), max_length=80)
+    voice = models.CharField(_("voice"), max_length=40, blank=True)
+    started_at = models.DateTimeField(_("began"), auto_now_add=True, db_index=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True, db_index=True)
+    end_reason = models.CharField(_("end reason"), max_length=40, blank=True, db_index=True)
+    lease_until = models.DateTimeField(_("lease until"), null=True, blank=True)
+    worker = models.CharField(_("worker"), max_length=80, blank=True)
     auth_hash = models.CharField(
         max_length=64, blank=True
     )  # of the login that minted it; a new password ends it
     # Of the cookie session that minted it; empty for programs. It opens the site, so it is shown nowhere.
     login_key = models.CharField(max_length=40, blank=True, db_index=True, editable=False)
-    turns = models.PositiveIntegerField(default=0)
-    interruptions = models.PositiveIntegerField(default=0)
-    reconnects_browser = models.PositiveIntegerField(default=0)
-    reconnects_upstream = models.PositiveIntegerField(default=0)
-    audio_in_ms = models.PositiveIntegerField(default=0)
-    audio_out_ms = models.PositiveIntegerField(default=0)
-    dropped_ms = models.PositiveIntegerField(default=0)
-    first_audio_ms = models.PositiveIntegerField(null=True, blank=True)
+    turns = models.PositiveIntegerField(_("answers"), default=0)
+    interruptions = models.PositiveIntegerField(_("interruptions"), default=0)
+    reconnects_browser = models.PositiveIntegerField(_("reconnects of the browser"), default=0)
+    reconnects_upstream = models.PositiveIntegerField(_("reconnects of the upstream"), default=0)
+    audio_in_ms = models.PositiveIntegerField(_("audio in, ms"), default=0)
+    audio_out_ms = models.PositiveIntegerField(_("audio out, ms"), default=0)
+    dropped_ms = models.PositiveIntegerField(_("microphone audio lost, ms"), default=0)
+    first_audio_ms = models.PositiveIntegerField(_("first sound heard, ms"), null=True, blank=True)
     # Of the connection to the page, as the page measured it: median and slow round trips, and how they vary.
-    rtt_ms = models.PositiveIntegerField(null=True, blank=True)
-    rtt_p95_ms = models.PositiveIntegerField(null=True, blank=True)
-    jitter_ms = models.PositiveIntegerField(null=True, blank=True)
-    user_agent = models.CharField(max_length=200, blank=True)
+    rtt_ms = models.PositiveIntegerField(_("round trip, median, ms"), null=True, blank=True)
+    rtt_p95_ms = models.PositiveIntegerField(_("round trip, slow, ms"), null=True, blank=True)
+    jitter_ms = models.PositiveIntegerField(_("jitter, ms"), null=True, blank=True)
+    user_agent = models.CharField(_("what the browser calls itself"), max_length=200, blank=True)
     # What it says of itself in two words each, for lists and filters.
-    browser = models.CharField(max_length=40, blank=True, db_index=True)
-    device = models.CharField(max_length=40, blank=True, db_index=True)
+    browser = models.CharField(_("browser"), max_length=40, blank=True, db_index=True)
+    device = models.CharField(_("device"), max_length=40, blank=True, db_index=True)
     # Sums over the rows that belong to it, kept here so that lists can filter by them.
-    errors = models.PositiveIntegerField(default=0)
-    slowest_ms = models.PositiveIntegerField(null=True, blank=True)  # the longest answer latency
-    cost_usd = models.DecimalField(max_digits=14, decimal_places=8, default=Decimal(0))
-    cost_complete = models.BooleanField(default=True)  # False: some usage has no known price
+    errors = models.PositiveIntegerField(_("errors"), default=0)
+    slowest_ms = models.PositiveIntegerField(
+        _("longest answer latency, ms"), null=True, blank=True
+    )  # the longest answer latency
+    cost_usd = models.DecimalField(_("cost, USD"), max_digits=14, decimal_places=8, default=Decimal(0))
+    cost_complete = models.BooleanField(
+        _("every price is known"), default=True
+    )  # False: some usage has no known price
 
     objects = RealtimeSessionQuerySet.as_manager()
 
@@ -140,23 +150,35 @@ class SiteLock(models.Model):
 class Turn(models.Model):
     """The timings of one answered turn, in ms. Marks are null when the turn did not reach them."""
 
-    session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="turn_rows")
-    response_id = models.CharField(max_length=64)
-    item_id = models.CharField(max_length=64, blank=True)
-    status = models.CharField(max_length=20)
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    session = models.ForeignKey(
+        RealtimeSession, verbose_name=_("session"), on_delete=models.CASCADE, related_name="turn_rows"
+    )
+    response_id = models.CharField(_("response"), max_length=64)
+    item_id = models.CharField(_("item"), max_length=64, blank=True)
+    status = models.CharField(_("status"), max_length=20)
+    created_at = models.DateTimeField(_("stored"), auto_now_add=True, db_index=True)
     # Since the session began, by the relay's clock.
-    input_ended_ms = models.IntegerField(null=True)  # speech stopped, or the typed message came
-    response_created_ms = models.IntegerField(null=True)
+    input_ended_ms = models.IntegerField(
+        _("end of speech told, ms"), null=True
+    )  # speech stopped, or the typed message came
+    response_created_ms = models.IntegerField(_("answer began, ms"), null=True)
     # Durations.
-    silence_ms = models.IntegerField(null=True)  # that turn detection waited for before "speech stopped"
-    endpointing_ms = models.IntegerField(null=True)  # speech stopped -> response created
-    first_delta_ms = models.IntegerField(null=True)  # response created -> first audio delta
-    playout_start_ms = models.IntegerField(null=True)  # first audio delta -> first sample heard
+    silence_ms = models.IntegerField(
+        _("silence waited for, ms"), null=True
+    )  # that turn detection waited for before "speech stopped"
+    endpointing_ms = models.IntegerField(
+        _("until the answer began, ms"), null=True
+    )  # speech stopped -> response created
+    first_delta_ms = models.IntegerField(
+        _("until its first sound, ms"), null=True
+    )  # response created -> first audio delta
+    playout_start_ms = models.IntegerField(
+        _("until it was heard, ms"), null=True
+    )  # first audio delta -> first sample heard
     # The answer latency, the four above together: end of speech (its silence included) -> first sample heard.
-    response_latency_ms = models.IntegerField(null=True)
-    heard_ms = models.IntegerField(null=True)
-    generated_ms = models.IntegerField(null=True)
+    response_latency_ms = models.IntegerField(_("answer latency, ms"), null=True)
+    heard_ms = models.IntegerField(_("heard, ms"), null=True)
+    generated_ms = models.IntegerField(_("made, ms"), null=True)
 
     class Meta:
         verbose_name = _("turn")
@@ -173,10 +195,12 @@ class Turn(models.Model):
 class SessionEvent(models.Model):
     """Something that happened in a session, by name and numbers; never what was said."""
 
-    session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="events")
-    at_ms = models.PositiveIntegerField()  # since the session began
-    name = models.CharField(max_length=60)
-    data = models.JSONField(default=dict)
+    session = models.ForeignKey(
+        RealtimeSession, verbose_name=_("session"), on_delete=models.CASCADE, related_name="events"
+    )
+    at_ms = models.PositiveIntegerField(_("at, ms"))  # since the session began
+    name = models.CharField(_("name"), max_length=60)
+    data = models.JSONField(_("data"), default=dict)
     key = models.UUIDField(null=True, unique=True, editable=False)  # the journal's: a replay adds nothing
 
     class Meta:
@@ -215,24 +239,39 @@ class UsageRecord(models.Model):
     An answer that was cut off before the upstream told is charged by our own count (`estimated`).
     """
 
-    session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="usage")
-    meter = models.CharField(max_length=16)  # "response", "transcription" or "session_time"
-    reference = models.CharField(max_length=64)  # response id, item id, or which minute
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    text_in = models.PositiveIntegerField(default=0)
-    audio_in = models.PositiveIntegerField(default=0)
-    cached_text = models.PositiveIntegerField(default=0)
-    cached_audio = models.PositiveIntegerField(default=0)
-    text_out = models.PositiveIntegerField(default=0)
-    audio_out = models.PositiveIntegerField(default=0)
-    seconds = models.FloatField(default=0)
-    image_in = models.PositiveIntegerField(default=0)
-    cached_image = models.PositiveIntegerField(default=0)
-    reasoning_out = models.PositiveIntegerField(default=0)  # a part of text_out, not in addition to it
-    model = models.CharField(max_length=80, blank=True)
-    usd = models.DecimalField(max_digits=14, decimal_places=8, null=True)  # None: the price was not known
-    rate_card = models.ForeignKey("RateCard", on_delete=models.PROTECT, null=True, related_name="usage")
-    estimated = models.BooleanField(default=False)  # cut off before the upstream told: at most so much
+    class Meter(models.TextChoices):
+        RESPONSE = "response", _("response")
+        TRANSCRIPTION = "transcription", _("transcription")
+        SESSION_TIME = "session_time", _("minute")
+
+    session = models.ForeignKey(
+        RealtimeSession, verbose_name=_("session"), on_delete=models.CASCADE, related_name="usage"
+    )
+    meter = models.CharField(_("meter"), max_length=16, choices=Meter.choices)
+    reference = models.CharField(_("reference"), max_length=64)  # response id, item id, or which minute
+    created_at = models.DateTimeField(_("stored"), auto_now_add=True, db_index=True)
+    text_in = models.PositiveIntegerField(_("text in"), default=0)
+    audio_in = models.PositiveIntegerField(_("audio in"), default=0)
+    cached_text = models.PositiveIntegerField(_("text in, cached"), default=0)
+    cached_audio = models.PositiveIntegerField(_("audio in, cached"), default=0)
+    text_out = models.PositiveIntegerField(_("text out"), default=0)
+    audio_out = models.PositiveIntegerField(_("audio out"), default=0)
+    seconds = models.FloatField(_("seconds"), default=0)
+    image_in = models.PositiveIntegerField(_("images in"), default=0)
+    cached_image = models.PositiveIntegerField(_("images in, cached"), default=0)
+    reasoning_out = models.PositiveIntegerField(
+        _("reasoning out"), default=0
+    )  # a part of text_out, not in addition to it
+    model = models.CharField(_("model"), max_length=80, blank=True)
+    usd = models.DecimalField(
+        _("USD"), max_digits=14, decimal_places=8, null=True
+    )  # None: the price was not known
+    rate_card = models.ForeignKey(
+        "RateCard", verbose_name=_("rate card"), on_delete=models.PROTECT, null=True, related_name="usage"
+    )
+    estimated = models.BooleanField(
+        _("by our own count"), default=False
+    )  # cut off before the upstream told: at most so much
 
     class Meta:
         verbose_name = _("usage record")
@@ -290,21 +329,31 @@ class UsageSum(models.Model):
 class RateCard(models.Model):
     """The prices of one model from a date on, in USD per million tokens, or per minute. Unknown ones are null."""
 
-    engine = models.CharField(max_length=16, default="openai")
-    model = models.CharField(max_length=80)
-    valid_from = models.DateTimeField()
-    text_in = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
-    text_cached = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
-    text_out = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
-    audio_in = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
-    audio_cached = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
-    audio_out = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
-    image_in = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
-    image_cached = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
-    per_minute = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    engine = models.CharField(_("engine"), max_length=16, default="openai")
+    model = models.CharField(_("model"), max_length=80)
+    valid_from = models.DateTimeField(_("valid from"))
+    text_in = models.DecimalField(_("text in"), max_digits=12, decimal_places=6, null=True, blank=True)
+    text_cached = models.DecimalField(
+        _("text in, cached"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    text_out = models.DecimalField(_("text out"), max_digits=12, decimal_places=6, null=True, blank=True)
+    audio_in = models.DecimalField(_("audio in"), max_digits=12, decimal_places=6, null=True, blank=True)
+    audio_cached = models.DecimalField(
+        _("audio in, cached"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    audio_out = models.DecimalField(_("audio out"), max_digits=12, decimal_places=6, null=True, blank=True)
+    image_in = models.DecimalField(_("images in"), max_digits=12, decimal_places=6, null=True, blank=True)
+    image_cached = models.DecimalField(
+        _("images in, cached"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    per_minute = models.DecimalField(
+        _("a minute of transcription"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
     # Of the session itself, beside its tokens. Null: the provider asks nothing for it.
-    session_per_minute = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
-    note = models.CharField(max_length=200, blank=True)
+    session_per_minute = models.DecimalField(
+        _("a minute of the session"), max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    note = models.CharField(_("note"), max_length=200, blank=True)
 
     class Meta:
         verbose_name = _("rate card")
@@ -321,15 +370,15 @@ class RateCard(models.Model):
 class ProbeRun(models.Model):
     """One run of the probe, from the command or the admin's button: stages with their times, never what was said."""
 
-    started_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    ok = models.BooleanField()
-    fault = models.CharField(max_length=40, blank=True)
-    url = models.CharField(max_length=200)
-    model = models.CharField(max_length=80)
-    total_ms = models.PositiveIntegerField()
-    stages = models.JSONField(default=list)
+    started_at = models.DateTimeField(_("began"), auto_now_add=True, db_index=True)
+    ok = models.BooleanField(_("voice worked"))
+    fault = models.CharField(_("fault"), max_length=40, blank=True)
+    url = models.CharField(_("address"), max_length=200)
+    model = models.CharField(_("model"), max_length=80)
+    total_ms = models.PositiveIntegerField(_("whole time, ms"))
+    stages = models.JSONField(_("stages"), default=list)
     by = models.CharField(
-        max_length=150, blank=True
+        _("run by"), max_length=150, blank=True
     )  # user name of who pressed the button; empty: the command
 
     class Meta:
@@ -352,13 +401,22 @@ class Budget(models.Model):
         DAY = "day", _("day")
         MONTH = "month", _("month")
 
-    scope = models.CharField(max_length=8, choices=Scope.choices)
+    scope = models.CharField(_("for"), max_length=8, choices=Scope.choices)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="budgets"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="budgets",
     )
-    period = models.CharField(max_length=8, choices=Period.choices)
-    minutes = models.PositiveIntegerField(null=True, blank=True)  # of voice sessions; null: no limit
-    usd = models.DecimalField(max_digits=10, decimal_places=2, null=True, blank=True)  # null: no limit
+    period = models.CharField(_("period"), max_length=8, choices=Period.choices)
+    minutes = models.PositiveIntegerField(
+        _("minutes"), null=True, blank=True
+    )  # of voice sessions; null: no limit
+    usd = models.DecimalField(
+        _("USD"), max_digits=10, decimal_places=2, null=True, blank=True
+    )  # null: no limit
 
     class Meta:
         verbose_name = _("budget")
@@ -384,11 +442,15 @@ class Budget(models.Model):
 class Hold(models.Model):
     """What is held of the budgets for something that may be charged and is not settled yet (see `holds.py`)."""
 
-    session = models.ForeignKey(RealtimeSession, on_delete=models.CASCADE, related_name="holds")
-    reference = models.CharField(max_length=32)  # "answer_3", or "stretch" for the time of the call
-    usd = models.DecimalField(max_digits=14, decimal_places=8, default=Decimal(0))
-    seconds = models.PositiveIntegerField(default=0)  # of the call, from its beginning
-    made_at = models.DateTimeField(auto_now_add=True)
+    session = models.ForeignKey(
+        RealtimeSession, verbose_name=_("session"), on_delete=models.CASCADE, related_name="holds"
+    )
+    reference = models.CharField(
+        _("for what"), max_length=32
+    )  # "answer_3", or "stretch" for the time of the call
+    usd = models.DecimalField(_("USD"), max_digits=14, decimal_places=8, default=Decimal(0))
+    seconds = models.PositiveIntegerField(_("seconds"), default=0)  # of the call, from its beginning
+    made_at = models.DateTimeField(_("made"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("hold")

@@ -42,7 +42,7 @@ class Talk:
         )
         self.silence_ms: int | None = None  # that turn detection waited for before it said so
         self.cut: set[str] = set()  # items whose late events are dropped
-        self.tools_running: set[str] = set()
+        self.tools_running: dict[str, int] = {}  # by call: since when
         self.tool_rounds = 0  # since the person last said something
         self.interruptions = 0
         self.answers = 0

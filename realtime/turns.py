@@ -29,6 +29,7 @@ class Turns:
         self.talk = talk
         self.speaking_item: str | None = None  # the person's speech that is under way
         self.speech_began_ms = 0  # on the upstream's own count of the audio
+        self.speech_ended_ms: dict[str, int] = {}  # of items whose words have not come yet
         self.estimates: dict[
             str, int
         ] = {}  # samples heard by our clock, of items that wait for playout.cleared
@@ -220,6 +221,7 @@ class Turns:
         detection = self.talk.turn_detection or {}
         self.talk.input_ended(now_ms, detection.get("silence_duration_ms"))
         self.talk.note("speech.stopped", now_ms)
+        self.speech_ended_ms[item_id] = now_ms
         if self.speaking_item == item_id:
             self.speaking_item = None
             ended_ms = up.count_of(event, "audio_end_ms")
@@ -232,6 +234,7 @@ class Turns:
         """The person's audio is an item now."""
         item = self._open_user(up.id_of(event, "item_id"), now_ms)
         self.speaking_item = None
+        self.speech_ended_ms.setdefault(item.item_id, now_ms)  # by hand: it ends with the release
         self.talk.tool_rounds = 0
         keeping = self.talk.keeping
         if span := keeping.span_of(item.item_id, by_hand=self.talk.turn_detection is None):
@@ -267,6 +270,8 @@ class Turns:
             self._keep_transcription_usage(item.item_id, event.get("usage"))
         else:
             item.status = FAILED
+        if (ended_ms := self.speech_ended_ms.pop(item.item_id, None)) is not None:
+            self.talk.note("input.transcribed", now_ms, ms=max(0, now_ms - ended_ms), ok=bool(item.text))
         item.changed_ms = now_ms
         self.talk.keep_and_show(item)
 
@@ -286,6 +291,7 @@ class Turns:
             item.changed_ms = now_ms
             self.talk.keep_and_show(item)
         self.speaking_item = None
+        self.speech_ended_ms.clear()
         self.talk.tools_running.clear()
         self.talk.gate.wanted = self.talk.gate.wanted or produced_nothing
         self.talk.gate.reset()

@@ -190,8 +190,8 @@ DOORS = [
     Mutant(
         "a day is summed up when it is over and not before",
         "realtime/usage_days.py",
-        "if midnight(day + timedelta(days=1)) + GRACE <= now:",
-        "if midnight(day) <= now:",
+        "return midnight(day + timedelta(days=1)) + GRACE <= now",
+        "return midnight(day) <= now",
         "tests/operations/test_totals.py -k a_while_has_passed",
     ),
     Mutant(

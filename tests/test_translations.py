@@ -7,10 +7,19 @@ import re
 from pathlib import Path
 
 import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets, label_for_field
+from django.contrib.auth.models import User
 from django.template.loader import render_to_string
+from django.test import RequestFactory
 from django.utils import translation
 from django.utils.translation.template import templatize
 
+from realtime.probe_faults import FAULTS
+
+# Whose texts are in Django's own catalogue.
+DJANGO_ACTIONS = {"Delete selected %(verbose_name_plural)s"}
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "locale/de/LC_MESSAGES"
 ENTRY = re.compile(
@@ -43,6 +52,40 @@ def test_every_text_of_the_templates_is_translated() -> None:
     texts = texts_of_templates()
     assert len(texts) > 150
     assert sorted(texts - source().keys()) == []
+
+
+def test_what_the_probe_advises_is_translated_for_the_admin() -> None:
+    assert sorted({fault.advice for fault in FAULTS.values()} - source().keys()) == []
+
+
+def test_every_name_in_the_admin_is_translated(db: None) -> None:
+    """Of our models, their columns and choices, and what our admin classes add: none of it falls back on English."""
+    english: set[str] = set()
+    with translation.override("en"):
+        for model in apps.get_models():
+            if (
+                model._meta.app_label not in ("conversations", "realtime")
+                or model not in admin.site._registry
+            ):
+                continue
+            shown = admin.site._registry[model]
+            english |= {str(model._meta.verbose_name), str(model._meta.verbose_name_plural)}
+            request = RequestFactory().get("/")
+            request.user = User(is_superuser=True)
+            names = {*shown.get_list_display(request), *flatten_fieldsets(shown.get_fieldsets(request))}
+            english |= {label_for_field(name, model, shown) for name in names}
+            english |= {
+                str(text)
+                for _name, options in shown.get_fieldsets(request)
+                if (text := options.get("description"))
+            }
+            english |= {str(shown.search_help_text)} if shown.search_help_text else set()
+            english |= {str(one.title) for one in shown.list_filter if isinstance(one, type)}
+            english |= {str(action[2]) for action in shown.get_actions(request).values()} - DJANGO_ACTIONS
+            for field in model._meta.get_fields():
+                english |= {str(text) for _value, text in getattr(field, "choices", None) or ()}
+    assert len(english) > 120
+    assert sorted(english - source().keys() - {"ID"}) == []  # Django's own, the same in German
 
 
 def test_no_translation_is_empty() -> None:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from realtime import past, probe_runs, probe_sentence
+from realtime import ledger, past, probe_runs, probe_sentence
 from realtime.conf import relay_config
 from realtime.models import ProbeRun, RateCard
 from realtime.operations.dashboard import Chart, chart, dashboard
@@ -54,6 +54,19 @@ class RateCardAdmin(admin.ModelAdmin):
     )
     list_filter = ("engine", "model")
     search_fields = ("model",)
+    fieldsets = (
+        (None, {"fields": ("engine", "model", "valid_from", "note")}),
+        (
+            _("Prices"),
+            {
+                "fields": ledger.PRICES,
+                "description": _(
+                    "USD per million tokens, and per minute where it says so. What is left empty is unknown: usage of "
+                    "it is reported without a price and not guessed. Cached parts are a part of what goes in."
+                ),
+            },
+        ),
+    )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody."""
@@ -89,7 +102,7 @@ class ProbeRunAdmin(HistoryAdmin):
     @admin.display(description=_("what to do"))
     def advice(self, run: ProbeRun) -> str:
         """The sentence of the probe for this fault."""
-        return FAULTS[run.fault].advice if run.fault in FAULTS else ""
+        return _now(FAULTS[run.fault].advice) if run.fault in FAULTS else ""
 
     def get_urls(self) -> list[URLPattern | URLResolver]:  # type: ignore[override]
         """With the address of the button."""
@@ -116,7 +129,7 @@ class ProbeRunAdmin(HistoryAdmin):
         if report.ok:
             messages.success(request, _("Voice works: %(ms)s ms in all.") % {"ms": run.total_ms})
         else:
-            messages.error(request, f"{report.fault}: {report.advice}")
+            messages.error(request, f"{report.fault}: {_now(report.advice)}")
         return HttpResponseRedirect(reverse("admin:realtime_proberun_changelist"))
 
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from realtime.models import EXPENSIVE_USD, SLOW_ANSWER_MS, RateCard, RealtimeSession, Turn
+from realtime.models import EXPENSIVE_USD, SLOW_ANSWER_MS, RateCard, RealtimeSession, Turn, UsageRecord
 
 BAD_ENDS = ("internal", "lost", "storage_stuck")  # and everything that begins with "upstream_"
 MOST_VALUES = 60
@@ -117,11 +117,7 @@ class MeterFilter(ValueFilter):
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
         """All three."""
-        return [
-            ("response", _("response")),
-            ("transcription", _("transcription")),
-            ("session_time", _("minute")),
-        ]
+        return UsageRecord.Meter.choices
 
 
 class StatusFilter(ValueFilter):

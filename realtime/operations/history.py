@@ -12,6 +12,9 @@ from django.contrib.auth import get_user_model
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
 from conversations.admin import HidesFields
 
@@ -73,6 +76,12 @@ class HistoryAdmin(HidesFields):
             return queryset.filter(**{f"{self.user_field}__in": people}), False
         exact = [Q(**{name.lstrip("="): term}) for name in self.search_fields]
         return queryset.filter(reduce(or_, exact)), False
+
+    @admin.display(description=_("session"))
+    def in_session(self, row: Any) -> str:
+        """The way to the page of the session that the row belongs to."""
+        address = reverse("admin:realtime_realtimesession_change", args=[row.session_id])
+        return format_html('<a href="{}">{}</a>', address, row.session_id)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """All of the row, also what Django sets itself, without what is `hidden`."""

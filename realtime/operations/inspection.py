@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from realtime.models import RealtimeSession
 from realtime.operations.timeline import Picture, draw, waterfalls
+from realtime.percentiles import percentile
 
 TURNS_SHOWN, EVENTS_SHOWN, EVENTS_DRAWN, USAGE_SHOWN = 200, 200, 3_000, 200
 DRAWN = (
     *("speech.started", "speech.stopped", "browser.gone", "browser.resumed", "interruption", "tool.called"),
     *("upstream.error", "upstream.lost", "upstream.rotated", "upstream.ready", "ended"),
+    *("tool.done", "input.transcribed"),
 )
 
 
@@ -30,7 +32,14 @@ def inspect(session: RealtimeSession, event_name: str = "") -> dict[str, Any]:
     names = list(session.events.values("name").annotate(count=Count("pk")).order_by("name"))
     attached = session.events.filter(name="browser.attached").order_by("pk").first()
     picture: Picture = draw(length_ms, drawn, turns)
+    latencies = [turn.response_latency_ms for turn in turns if turn.response_latency_ms is not None]
+    understood = [
+        event.data["ms"] for event in drawn if event.name == "input.transcribed" and "ms" in event.data
+    ]
     return {
+        "latency_p50_ms": percentile(latencies, 0.5),
+        "latency_p95_ms": percentile(latencies, 0.95),
+        "transcribed_p50_ms": percentile(understood, 0.5),
         "picture": picture,
         "waterfalls": waterfalls(turns),
         "events_found": events[:EVENTS_SHOWN],

@@ -21,6 +21,7 @@ LEAST_PX = 1.5
 MARKS: dict[str, tuple[str, str, Promise]] = {
     "interruption": ("interruption", "I", gettext_lazy("interrupted")),
     "tool.called": ("tool", "T", gettext_lazy("function called")),
+    "tool.done": ("tool", "t", gettext_lazy("function done")),
     "upstream.error": ("error", "E", gettext_lazy("error of the upstream")),
     "upstream.lost": ("error", "U", gettext_lazy("upstream lost")),
     "upstream.rotated": ("reconnect", "R", gettext_lazy("upstream rotated")),
@@ -134,6 +135,8 @@ def draw(length_ms: int, events: Iterable[EventRow], turns: Iterable[TurnRow]) -
         if event.name in MARKS:
             kind, letter, text = MARKS[event.name]
             more = event.data.get("code") or event.data.get("name") or event.data.get("reason") or ""
+            if "ms" in event.data:
+                more = f"{more}, {event.data['ms']} ms"
             title = f"{clock(event.at_ms)} {text}{f' ({more})' if more else ''}"
             x = round(LABEL_PX + min(event.at_ms, length_ms) * scale, 1)
             picture.marks.append(Shape(kind, x, MARKS_Y, 0, title, letter))

@@ -22,7 +22,7 @@ from realtime.conf import RelayConfig
 from realtime.effects import RecordEvent, RecordTurn
 from realtime.journal import Entry
 from realtime.latency import TurnMarks
-from realtime.models import ProbeRun, RateCard, RealtimeSession, SessionEvent, Turn, UsageRecord
+from realtime.models import Budget, ProbeRun, RateCard, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.dashboard import dashboard
 from realtime.operations.timeline import LABEL_PX, MOST_PX, draw, waterfalls
 from realtime.session import Session
@@ -119,6 +119,9 @@ class TestNoted:
             upstream_url="ws://127.0.0.1:1/v1/realtime", model="m", voice="marin", instructions="x"
         )
         session = Session(relay_config, random.Random(1))
+        session.attach({"uplink_samples": 0}, 0)
+        session.upstream_opened(1)
+        session.upstream_event({"type": "session.updated"}, 2)
         session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 5)
         call = {
             "type": "function_call",
@@ -130,6 +133,34 @@ class TestNoted:
         done = {"type": "response.output_item.done", "response_id": "r", "item": call}
         events = [effect for effect in session.upstream_event(done, 9) if isinstance(effect, RecordEvent)]
         assert events == [RecordEvent(9, "tool.called", {"name": "clock"})]
+        done_ms = session.tool_result("clock", "c", "12:00", True, 1_250)
+        events = [effect for effect in done_ms if isinstance(effect, RecordEvent)]
+        assert events == [RecordEvent(1_250, "tool.done", {"name": "clock", "ok": True, "ms": 1_241})]
+        assert not session.tool_result(
+            "clock", "c", "12:00", True, 1_300
+        )  # a second answer to it counts nothing
+
+    @pytest.mark.parametrize("by_hand", [False, True])
+    @pytest.mark.parametrize(("kind", "ok"), [("completed", True), ("failed", False)])
+    def test_how_long_the_words_took_to_be_written_down_is_an_event_without_the_words(
+        self, by_hand: bool, kind: str, ok: bool
+    ) -> None:
+        session = Session(
+            RelayConfig(upstream_url="ws://127.0.0.1:1/v1/realtime", model="m", voice="v", instructions="x"),
+            random.Random(1),
+        )
+        said = "input_audio_buffer."
+        if not by_hand:
+            session.upstream_event({"type": f"{said}speech_started", "item_id": "p"}, 1_000)
+            session.upstream_event({"type": f"{said}speech_stopped", "item_id": "p"}, 2_000)
+        session.upstream_event({"type": f"{said}committed", "item_id": "p"}, 2_010)
+        name = f"conversation.item.input_audio_transcription.{kind}"
+        words = {"type": name, "item_id": "p", "transcript": "seven times eight", "error": {}}
+        events = [
+            effect for effect in session.upstream_event(words, 2_300) if isinstance(effect, RecordEvent)
+        ]
+        ms = 290 if by_hand else 300
+        assert events == [RecordEvent(2_300, "input.transcribed", {"ms": ms, "ok": ok})]
 
 
 @pytest.mark.django_db
@@ -307,6 +338,60 @@ class TestDashboard:
     def test_it_is_for_those_who_may_see_sessions(self, db: None, page_of: Callable[[User], Client]) -> None:
         staff = User.objects.create_user("staff", is_staff=True)
         assert page_of(staff).get(f"{LIST}dashboard/").status_code == 403
+
+
+class TestPerson:
+    """The page of a person in the admin: what they used, what they may use, and how to change it."""
+
+    def test_it_says_what_was_used_of_which_budget(self, operators: Client, ada: User, bob: User) -> None:
+        session = a_session(ada, cost_usd=Decimal("0.25"))
+        now = timezone.now()
+        RealtimeSession.objects.filter(pk=session.pk).update(
+            started_at=now - timedelta(minutes=3), ended_at=now
+        )
+        UsageRecord.objects.create(session=session, meter="response", reference="r", model="m", usd="0.25")
+        Budget.objects.create(scope="each", period="month", minutes=60)
+        Budget.objects.create(scope="one", user=ada, period="day", usd=1)
+        body = operators.get(f"/admin/auth/user/{ada.pk}/change/").content.decode()
+        assert "1 calls, 3.0 minutes, $0.2500" in body
+        assert "Day, of this person: 25 % used, $0.75 of $1.00 left" in body
+        assert "Month, of this person: 5 % used, 57.0 of 60 minutes left" in body
+        assert f"/admin/realtime/budget/add/?scope=one&amp;user={ada.pk}" in body
+        assert "/admin/realtime/realtimesession/?q=ada" in body
+        assert (
+            "Give a budget of their own"
+            in operators.get(f"/admin/auth/user/{bob.pk}/change/").content.decode()
+        )
+
+    def test_a_new_person_has_used_nothing_and_needs_no_page_of_it(self, operators: Client) -> None:
+        answer = operators.get("/admin/auth/user/add/")
+        assert answer.status_code == 200
+        assert "used so far" not in answer.content.decode()
+
+    def test_a_budget_says_what_was_used_of_it(self, operators: Client, ada: User) -> None:
+        session = a_session(ada, cost_usd=Decimal("0.25"))
+        now = timezone.now()
+        RealtimeSession.objects.filter(pk=session.pk).update(
+            started_at=now - timedelta(minutes=3), ended_at=now
+        )
+        url = "/admin/realtime/budget/"
+        for scope, user, used in (
+            ("one", ada, "3.0 minutes, $0.2500"),
+            ("site", None, "3.0 minutes, $0.2500"),
+            ("each", None, "–"),
+        ):
+            budget = Budget.objects.create(scope=scope, user=user, period="month", usd=1)
+            assert (
+                f'<div class="readonly">{used}</div>'
+                in operators.get(f"{url}{budget.pk}/change/").content.decode()
+            )
+        assert operators.get(f"{url}add/?scope=one&user={ada.pk}").status_code == 200
+
+    def test_lists_lead_to_the_session(self, operators: Client, ada: User) -> None:
+        session = a_session(ada)
+        Turn.objects.create(session=session, response_id="r", status="completed")
+        body = operators.get("/admin/realtime/turn/").content.decode()
+        assert f'<a href="{LIST}{session.pk}/change/">{session.pk}</a>' in body
 
 
 class TestProbeButton:
