@@ -87,7 +87,7 @@ class Probe:
             pass  # of the upgrade; it is in the report
         if self.unknown:
             self.report.warnings.append(
-                f"{sum(self.unknown.values())} events of unknown types came ({len(self.unknown)} types)"
+                f"events of unknown types came, and were ignored: {self.unknown.total()}, of types: {len(self.unknown)}"
             )
         self.report.warnings += [f"{stage.name} was slow" for stage in self.report.stages if stage.slow]
         return self.report

@@ -58,7 +58,8 @@ class Display:
             lines = [self.line(stage) for stage in self.stages]
             for number, name in enumerate(self.names[len(lines) :]):
                 time = f"{(self.clock() - self.began_s) * 1000:9.1f} ms" if running and not number else ""
-                lines.append(f"{'...' if time else '':4} {name:16} {time}".rstrip())
+                mark = "..." if time else "" if running else "-"  # what waits, and what was never reached
+                lines.append(f"{mark:4} {name:16} {time}".rstrip())
             up = UP.format(len(self.names)) if self._drawn else ""
             text = "".join(f"{line}{ERASE}\n" for line in lines)
             self.out.write(f"{up}{CUT}{text}{WRAP}" if running else up + text)

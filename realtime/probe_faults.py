@@ -68,7 +68,8 @@ FAULTS: dict[str, Fault] = {
     ),
     "quota": Fault(21, "The account has no credit left. Add credit or raise its budget with the provider."),
     "rate_limited_429": Fault(
-        22, "Too many requests. Wait as long as the answer says, or ask the provider for a higher limit."
+        22,
+        "Too many requests. Wait (retry_after_s, where it is told), or ask the provider for a higher limit.",
     ),
     "not_found_404": Fault(
         23, "There is no Realtime API at this address. Check the path of REALTIME_BASE_URL."
@@ -103,7 +104,11 @@ FAULTS: dict[str, Fault] = {
     "not_transcribed": Fault(
         42, "The spoken sentence was not written down. Check REALTIME_TRANSCRIPTION_MODEL."
     ),
-    "transcript_differs": Fault(43, "Other words were understood than were said. Check the audio file."),
+    "transcript_differs": Fault(
+        43,
+        "Other words were understood than were said. Try again; if it stays, check REALTIME_TRANSCRIPTION_MODEL, and "
+        "with --audio the file and --says.",
+    ),
     "bad_audio": Fault(50, "The audio file must be a WAV, PCM of 16 bits, of 0.1 to 60 seconds."),
     "bad_address": Fault(51, "The address must be wss://host/path, or ws:// on this machine."),
     "unclean_close": Fault(35, "The service did not say goodbye when the connection was closed."),
@@ -218,10 +223,16 @@ class Report:
 
 
 def percentiles(reports: Sequence[Report]) -> dict[str, dict[str, float]]:
-    """Of each stage that worked in at least one run: p50, p95, p99 and how many, in ms."""
+    """Of each stage that worked in at least one run: p50, p95, p99 and how many, in ms. After the stages, the same of
+    the first token and the first sound."""
     found: dict[str, dict[str, float]] = {}
-    for name in STAGES:
-        times = [stage.ms for report in reports for stage in report.stages if stage.name == name and stage.ok]
+    worked = [stage for report in reports for stage in report.stages if stage.ok]
+    of_stages = {name: [stage.ms for stage in worked if stage.name == name] for name in STAGES}
+    firsts = {
+        name: [stage.detail[f"{name}_ms"] for stage in worked if f"{name}_ms" in stage.detail]
+        for name in ("first_token", "first_audio")
+    }
+    for name, times in (of_stages | firsts).items():
         if times:
             of = {
                 f"p{int(share * 100)}": round(percentile(times, share) or 0, 1) for share in (0.5, 0.95, 0.99)

@@ -14,6 +14,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import call_command
 
+from realtime import probe_sentence
 from realtime.conf import RelayConfig
 from realtime.local.faults import CATALOGUE
 from realtime.local.server import LocalConfig, LocalServer
@@ -212,6 +213,16 @@ def test_percentiles_are_those_of_the_runs_that_worked() -> None:
     assert percentiles(reports) == {"tcp": {"p50": 50.0, "p95": 95.0, "p99": 99.0, "count": 100}}
 
 
+def test_percentiles_are_told_of_the_first_token_and_the_first_sound_too() -> None:
+    said = Stage("text_turn", True, 900.0, {"first_token_ms": 300.0})
+    spoken = Stage("spoken_turn", True, 1_900.0, {"first_audio_ms": 700.0, "audio_ms": 2_000})
+    cut = Stage("spoken_turn", False, 10.0, {"first_audio_ms": 5.0}, "transcript_differs")
+    found = percentiles([Report("u", "m", [said, spoken]), Report("u", "m", [said, cut])])
+    assert list(found) == ["text_turn", "spoken_turn", "first_token", "first_audio"]
+    assert (found["first_token"]["p50"], found["first_token"]["count"]) == (300.0, 2)
+    assert found["first_audio"] == {"p50": 700.0, "p95": 700.0, "p99": 700.0, "count": 1}
+
+
 @pytest.mark.parametrize(
     ("understood", "share"), [(WORDS, 1.0), ("hello can you hear", 0.8), ("", 0.0), ("hello hello", 0.2)]
 )
@@ -284,9 +295,9 @@ class TestDisplay:
             ["tls"],
         ]
         display.draw(running=False)  # it stopped at a fault: nothing runs any more
-        assert [line.strip() for line in out.screen()] == ["ok name_lookup", "tcp", "tls"]
+        assert [line.strip() for line in out.screen()] == ["ok name_lookup", "-    tcp", "-    tls"]
 
-    async def test_the_command_redraws_on_a_terminal(self, transactional_db: None) -> None:
+    async def test_the_command_redraws_on_a_terminal(self, transactional_db: None, settings: Any) -> None:
         out = Terminal()
         async with upstream_with() as upstream:
             with pytest.raises(SystemExit):
@@ -295,7 +306,9 @@ class TestDisplay:
                     stdout=out,
                     no_color=True,
                 )
-        shown = [line.split()[:2] for line in out.screen()]
+            assert out.screen()[0] == f"{upstream.url}, model {settings.REALTIME_MODEL}"
+            assert out.screen()[-1] == "All is well up to session_updated; the rest was not tried."
+        shown = [line.split()[:2] for line in out.screen()[1:]]
         assert shown[:2] == [["ok", "name_lookup"], ["ok", "tcp"]]
         assert ["ok", "session_updated"] in shown
         assert out.getvalue().count("\x1b[6A") >= 6
@@ -330,6 +343,26 @@ class TestCommand:
         run = await ProbeRun.objects.aget()
         assert (run.ok, run.fault) == (False, "auth_401")
 
+    async def test_all_is_well_is_said_of_what_was_tried(
+        self, transactional_db: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(probe_sentence, "spoken", lambda: None)
+        async with upstream_with() as upstream:
+            assert await self.run("--url", upstream.url) == 0
+        assert "Written answers work. Speech was not tried" in capsys.readouterr().out
+        monkeypatch.setattr(probe_sentence, "spoken", lambda: Sentence(tone(1_000), WORDS))
+        async with upstream_with() as upstream:
+            assert await self.run("--url", upstream.url) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == "Voice works."
+
+    async def test_how_many_of_several_runs_failed_is_told(
+        self, transactional_db: None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        async with upstream_with({"name": "drop", "at": "response.created", "times": 1}) as upstream:
+            code = await self.run("--url", upstream.url, "--stage", "text_turn", "--count", "3")
+        assert code == FAULTS["lost"].exit_code
+        assert f"lost (1 of 3 runs): {FAULTS['lost'].advice}" in capsys.readouterr().out
+
     async def test_the_key_goes_to_the_configured_address_only(
         self, transactional_db: None, settings: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -338,6 +371,7 @@ class TestCommand:
         settings.OPENAI_API_KEY = Secret("sk-of-the-site")
         async with upstream_with(keys=("sk-of-the-site",)) as upstream:
             assert await self.run("--url", upstream.url, "--stage", "upgrade") == FAULTS["auth_401"].exit_code
+            assert "without the key" in capsys.readouterr().out
             settings.REALTIME_BASE_URL = upstream.url
             assert await self.run("--stage", "upgrade") == 0
         assert "sk-of-the-site" not in capsys.readouterr().out

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from argparse import ArgumentTypeError
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -53,8 +54,12 @@ class Command(BaseCommand):
         config = relay_config(settings)
         url, model = options["url"] or config.upstream_url, options["model"] or config.model
         # The key belongs to the configured host: another address gets it only when it is the same one.
-        key = config.api_key if url == config.upstream_url else type(config.api_key)("")
+        config_key = config.api_key
+        key = config_key if url == config.upstream_url else type(config_key)("")
         config = replace(config, upstream_url=url, model=model, api_key=key)
+        if not options["as_json"]:
+            withheld = "; without the key, which is for the configured address only"
+            self.stdout.write(f"{url}, model {model}{'' if key or not config_key else withheld}")
         reports = []
         try:
             sentence = self._sentence(options)
@@ -115,11 +120,22 @@ class Command(BaseCommand):
                 self.stdout.write(f"{name:16} {times} ms  ({row['count']})")
         for warning in dict.fromkeys(warning for report in reports for warning in report.warnings):
             self.stdout.write(self.style.WARNING(f"note: {warning}"))
-        faults = dict.fromkeys(report.fault for report in reports if report.fault)
-        for fault in faults:
-            self.stdout.write(self.style.ERROR(f"{fault}: {FAULTS[fault].advice}"))
+        faults = Counter(report.fault for report in reports if report.fault)
+        for fault, count in faults.items():
+            often = f" ({count} of {len(reports)} runs)" if len(reports) > 1 else ""
+            self.stdout.write(self.style.ERROR(f"{fault}{often}: {FAULTS[fault].advice}"))
         if not faults:
-            self.stdout.write(self.style.SUCCESS("Voice works."))
+            self.stdout.write(self.style.SUCCESS(self._all_is_well(reports[-1])))
+
+    @staticmethod
+    def _all_is_well(report: Report) -> str:
+        """No more than what was tried."""
+        last = report.stages[-1]
+        if last.name != STAGES[-1]:
+            return f"All is well up to {last.name}; the rest was not tried."
+        if any(stage.name == "spoken_turn" and stage.ok is None for stage in report.stages):
+            return "Written answers work. Speech was not tried: there is no sentence to say (--audio FILE)."
+        return "Voice works."
 
     def _print_json(self, reports: list[Report]) -> None:
         data = reports[-1].as_data()
