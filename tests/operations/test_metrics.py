@@ -15,7 +15,7 @@ from django.db import OperationalError, connection
 from django.test import AsyncClient, Client
 from prometheus_client import REGISTRY
 
-from realtime import leases, services
+from realtime import leases, metrics, services
 from realtime.effects import RecordEnd, RecordEvent, RecordTurn, RecordUsage
 from realtime.exceptions import UpstreamRefused
 from realtime.journal import Entry
@@ -174,3 +174,14 @@ def test_the_board_and_the_alerts_ask_for_metrics_that_exist() -> None:
         assert asked
         assert asked <= known, path
     assert json.loads((ROOT / "deploy/grafana/voice.json").read_text(encoding="utf-8"))["panels"]
+
+
+def test_the_board_shows_every_metric() -> None:
+    board = (ROOT / "deploy/grafana/voice.json").read_text(encoding="utf-8")
+    names = {
+        metric._name
+        for metric in vars(metrics).values()
+        if hasattr(metric, "_name") and metric._name.startswith("voice_")
+    }
+    assert len(names) >= 13
+    assert sorted(name for name in names if name not in board) == []
