@@ -14,9 +14,11 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from conversations.models import AuditEntry
+from realtime import past
 from realtime.models import ProbeRun, RealtimeSession, SessionEvent, Turn, UsageRecord
 from tests.browser.conftest import Person, eventually
 from tests.browser.pictures import Picture
+from tests.operations.test_past import times
 
 LIST = "/admin/realtime/realtimesession/"
 WIDE = {"width": 1280, "height": 900}
@@ -155,6 +157,26 @@ def test_an_operator_sees_the_day_and_runs_the_probe(operator: Person, picture: 
     page.get_by_role("link", name="By day").click()
     expect(page.locator(".voice-sums tfoot td").first).to_have_text("120")
     picture("admin-totals", page)
+
+
+def test_a_page_whose_sums_are_not_whole_shows_what_there_is_and_completes_itself(
+    operator: Person, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_busy_week(operator.user)
+    monkeypatch.setattr(past, "step", lambda: 0)  # the site does not get ahead of the page
+    steps = [0]
+    monkeypatch.setattr(past, "for_s", lambda _seconds: times(steps[0]))
+    open_page(operator, f"{LIST}dashboard/?period=week")
+    page = operator.page
+    expect(page.locator(".voice-left")).to_contain_text(
+        re.compile(r"^\d\d+ earlier hours are still being summed up")
+    )
+    sessions = page.locator(".voice-numbers dd").first
+    assert int(sessions.inner_text()) < 120
+    picture("admin-summing-up", page)
+    steps[0] = 50
+    expect(page.locator(".voice-left")).to_have_count(0)
+    expect(sessions).to_have_text("120")
 
 
 @pytest.mark.screenshot
