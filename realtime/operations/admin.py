@@ -113,7 +113,12 @@ class ProbeRunAdmin(HistoryAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """With the button and the picture of the latest runs."""
-        more = {"chart": _chart_of_runs(), "may_probe": self._may_probe(request), **(extra_context or {})}
+        more = {
+            "chart": _chart_of_runs(),
+            "may_probe": self._may_probe(request),
+            "asked": relay_config(settings),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, more)
 
     def _may_probe(self, request: HttpRequest) -> bool:

@@ -397,6 +397,8 @@ class TestPerson:
 class TestProbeButton:
     def test_it_runs_and_keeps_the_probe(self, operators: Client, settings: Any) -> None:
         settings.REALTIME_BASE_URL = "ws://127.0.0.1:1/v1/realtime"  # nobody listens there
+        page = operators.get("/admin/realtime/proberun/").content.decode()
+        assert f"talks to ws://127.0.0.1:1/v1/realtime, model {settings.REALTIME_MODEL}, voice" in page
         answer = operators.post("/admin/realtime/proberun/run/", follow=True)
         assert "tcp_refused" in answer.content.decode()
         assert (ProbeRun.objects.get().fault, ProbeRun.objects.get().by) == ("tcp_refused", "operator")
