@@ -178,7 +178,7 @@ class ConversationAdmin(HidesFields):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(admin.ModelAdmin):
-    list_display = ("at", "actor", "action", "conversation_id", "reason", "address")
+    list_display = ("at", "actor", "action", "reason", "conversation_id", "address")
     list_filter = ("action", "at")
     list_select_related = ("actor",)
     list_per_page = 50
@@ -186,6 +186,9 @@ class AuditEntryAdmin(admin.ModelAdmin):
     search_fields = ("=conversation_id", "actor__username")
     fields = list_display
     readonly_fields = list_display
+
+    class Media:
+        css = {"all": ("admin_voice/operations.css",)}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody: entries come of what is done."""

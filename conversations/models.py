@@ -56,7 +56,7 @@ class Conversation(models.Model):
     title = models.CharField(_("title"), max_length=120, blank=True)
     titled_by_person = models.BooleanField(_("title by the person"), default=False, editable=False)
     stretches = models.PositiveIntegerField(default=0, editable=False)
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    created_at = models.DateTimeField(_("beginning"), auto_now_add=True)
     updated_at = models.DateTimeField(_("last activity"), auto_now_add=True, db_index=True)
     archived_at = models.DateTimeField(_("archived"), null=True, blank=True)
     deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True)
@@ -127,7 +127,7 @@ class Message(models.Model):
     generated_ms = models.PositiveIntegerField(_("made, ms"), null=True, blank=True)
     audio_ms = models.PositiveIntegerField(null=True, blank=True)  # of its sound that is kept; null: none
     client_id = models.CharField(max_length=64, blank=True)
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    created_at = models.DateTimeField(_("time"), auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = MessageQuerySet.as_manager()
@@ -160,7 +160,7 @@ class AuditEntry(models.Model):
         DELETE_ACCOUNT = "delete_account", _("deleted an account")
         DELETE_AUDIO = "delete_audio", _("deleted kept audio")
 
-    at = models.DateTimeField(_("at"), auto_now_add=True, db_index=True)
+    at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("who"),
@@ -168,7 +168,7 @@ class AuditEntry(models.Model):
         null=True,
         related_name="audit_entries",
     )
-    action = models.CharField(_("what"), max_length=32, choices=Action.choices)
+    action = models.CharField(_("action"), max_length=32, choices=Action.choices)
     conversation_id = models.UUIDField(
         _("conversation"), null=True, db_index=True
     )  # no foreign key: the entry outlives it

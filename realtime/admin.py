@@ -42,8 +42,8 @@ LEGEND = (
 class RealtimeSessionAdmin(HistoryAdmin):
     change_list_template = "admin/realtime/realtimesession/change_list.html"
     list_display = (
-        *("started_at", "state", "user", "modality", "model", "duration", "turns", "interruptions"),
-        *("slowest_ms", "errors", "cost", "end_reason", "browser", "device", "worker", "id"),
+        *("started_at", "state", "user", "duration", "turns", "slowest_ms", "errors", "cost", "end_reason"),
+        *("interruptions", "modality", "model", "browser", "device", "worker", "id"),
     )
     list_filter = (
         *(StateFilter, TroubleFilter, "started_at", "modality", EngineFilter, ModelFilter, EndReasonFilter),

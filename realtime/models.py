@@ -51,8 +51,8 @@ class RealtimeSession(models.Model):
     )  # "openai", "local" or "other", from the upstream's host
     model = models.CharField(_("model"), max_length=80)
     voice = models.CharField(_("voice"), max_length=40, blank=True)
-    started_at = models.DateTimeField(_("began"), auto_now_add=True, db_index=True)
-    ended_at = models.DateTimeField(_("ended"), null=True, blank=True, db_index=True)
+    started_at = models.DateTimeField(_("beginning"), auto_now_add=True, db_index=True)
+    ended_at = models.DateTimeField(_("end"), null=True, blank=True, db_index=True)
     end_reason = models.CharField(_("end reason"), max_length=40, blank=True, db_index=True)
     lease_until = models.DateTimeField(_("lease until"), null=True, blank=True)
     worker = models.CharField(_("worker"), max_length=80, blank=True)
@@ -156,7 +156,7 @@ class Turn(models.Model):
     response_id = models.CharField(_("response"), max_length=64)
     item_id = models.CharField(_("item"), max_length=64, blank=True)
     status = models.CharField(_("status"), max_length=20)
-    created_at = models.DateTimeField(_("stored"), auto_now_add=True, db_index=True)
+    created_at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
     # Since the session began, by the relay's clock.
     input_ended_ms = models.IntegerField(
         _("end of speech told, ms"), null=True
@@ -249,7 +249,7 @@ class UsageRecord(models.Model):
     )
     meter = models.CharField(_("meter"), max_length=16, choices=Meter.choices)
     reference = models.CharField(_("reference"), max_length=64)  # response id, item id, or which minute
-    created_at = models.DateTimeField(_("stored"), auto_now_add=True, db_index=True)
+    created_at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
     text_in = models.PositiveIntegerField(_("text in"), default=0)
     audio_in = models.PositiveIntegerField(_("audio in"), default=0)
     cached_text = models.PositiveIntegerField(_("text in, cached"), default=0)
@@ -370,8 +370,8 @@ class RateCard(models.Model):
 class ProbeRun(models.Model):
     """One run of the probe, from the command or the admin's button: stages with their times, never what was said."""
 
-    started_at = models.DateTimeField(_("began"), auto_now_add=True, db_index=True)
-    ok = models.BooleanField(_("voice worked"))
+    started_at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
+    ok = models.BooleanField(_("success"))
     fault = models.CharField(_("fault"), max_length=40, blank=True)
     url = models.CharField(_("address"), max_length=200)
     model = models.CharField(_("model"), max_length=80)
@@ -401,7 +401,7 @@ class Budget(models.Model):
         DAY = "day", _("day")
         MONTH = "month", _("month")
 
-    scope = models.CharField(_("for"), max_length=8, choices=Scope.choices)
+    scope = models.CharField(_("scope"), max_length=8, choices=Scope.choices)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
@@ -450,7 +450,7 @@ class Hold(models.Model):
     )  # "answer_3", or "stretch" for the time of the call
     usd = models.DecimalField(_("USD"), max_digits=14, decimal_places=8, default=Decimal(0))
     seconds = models.PositiveIntegerField(_("seconds"), default=0)  # of the call, from its beginning
-    made_at = models.DateTimeField(_("made"), auto_now_add=True)
+    made_at = models.DateTimeField(_("time"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("hold")

@@ -13,7 +13,7 @@ from datetime import datetime
 from realtime import hours, usage_days
 
 STEP_S = 0.05
-LOOK_S = 0.08  # of an admin's page, which takes a while itself
+LOOK_S = 0.05  # of an admin's page, which takes a while itself
 
 
 def for_s(seconds: float, clock: Callable[[], float] = time.perf_counter) -> Callable[[], bool]:

@@ -144,7 +144,7 @@ class TestContent:
         assert SECRET not in body
         assert session.auth_hash not in body
         assert "speech.started" in body
-        assert "Began:" in body
+        assert "Beginning:" in body
         assert "resp-1" in body
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -11,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -83,11 +85,17 @@ class ProbeRunAdmin(HistoryAdmin):
     list_display = ("started_at", "ok", "fault", "total_ms", "first_token", "first_audio", "model", "by")
     list_filter = ("ok", "fault", "started_at")
     ordering = ("-pk",)
-    readonly_fields = ("advice",)
+    hidden = ("stages",)
+    readonly_fields = ("advice", "each_stage")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The row, and what to do about its fault."""
-        return [*super().get_fields(request, obj), "advice"]
+        """The row, what to do about its fault, and its stages a line each."""
+        return [*super().get_fields(request, obj), "advice", "each_stage"]
+
+    @admin.display(description=_("stages"))
+    def each_stage(self, run: ProbeRun) -> str:
+        """As the command shows them."""
+        return format_html_join("", "{}<br>", ((_stage_line(stage),) for stage in run.stages))
 
     @admin.display(description=_("first token, ms"))
     def first_token(self, run: ProbeRun) -> Any:
@@ -142,11 +150,21 @@ def _detail(run: ProbeRun, stage: str, name: str) -> Any:
     return next((row.get(name) for row in run.stages if row.get("name") == stage), None)
 
 
+def _stage_line(stage: dict[str, Any]) -> str:
+    mark = {True: "ok", False: "FAIL"}.get(stage.get("ok"), "n/a")  # type: ignore[arg-type]
+    known = ("name", "ok", "ms", "fault")
+    more = [f"{name} {value}" for name, value in stage.items() if name not in known and value is not None]
+    return ", ".join(
+        [f"{stage.get('name')}: {mark}", *([f"{stage['ms']} ms"] if stage.get("ms") else []), *more]
+    )
+
+
 def _chart_of_runs() -> Chart | None:
     runs = list(ProbeRun.objects.order_by("-pk")[:RUNS_DRAWN])[::-1]
     if not runs:
         return None
     names = [f"{run.started_at:%Y-%m-%d %H:%M}{f' ({run.fault})' if run.fault else ''}" for run in runs]
-    return chart(
-        _now("Latest runs, whole time"), names, [float(run.total_ms) for run in runs], "{:.0f} ms", 20.0
-    )
+    times = [float(run.total_ms) for run in runs]
+    drawn = chart(_now("Latest runs, whole time"), names, times, "{:.0f} ms", 20.0)
+    bars = [bar if run.ok else replace(bar, kind="bad") for bar, run in zip(drawn.bars, runs, strict=True)]
+    return replace(drawn, bars=bars)

@@ -29,6 +29,7 @@ class Bar:
     width: float
     height: float
     title: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

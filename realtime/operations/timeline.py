@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy
 WIDTH_PX, MOST_PX = 1_000, 8_000
 PX_PER_S = 8.0  # of sessions that are longer than the width holds
 LABEL_PX = 90
-PERSON_Y, ASSISTANT_Y, MARKS_Y, AXIS_Y, HEIGHT_PX = 14, 52, 92, 128, 146
+PERSON_Y, ASSISTANT_Y, MARKS_Y, AXIS_Y, HEIGHT_PX = 14, 52, 100, 128, 146
+MARK_PX = 17  # of a mark's circle; one that would cover the mark before it is put below
 LANE_PX = 28
 LEAST_PX = 1.5
 
@@ -139,7 +140,10 @@ def draw(length_ms: int, events: Iterable[EventRow], turns: Iterable[TurnRow]) -
                 more = f"{more}, {event.data['ms']} ms"
             title = f"{clock(event.at_ms)} {text}{f' ({more})' if more else ''}"
             x = round(LABEL_PX + min(event.at_ms, length_ms) * scale, 1)
-            picture.marks.append(Shape(kind, x, MARKS_Y, 0, title, letter))
+            before = picture.marks[-1] if picture.marks else None
+            covers = before is not None and before.y == MARKS_Y and x - before.x < MARK_PX
+            y = MARKS_Y + MARK_PX if covers else MARKS_Y
+            picture.marks.append(Shape(kind, x, y, 0, title, letter))
     if speaking is not None:
         span("person", PERSON_Y, speaking, length_ms, _("the person speaks"))
     for turn in turns:

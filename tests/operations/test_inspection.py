@@ -24,7 +24,7 @@ from realtime.journal import Entry
 from realtime.latency import TurnMarks
 from realtime.models import Budget, ProbeRun, RateCard, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.dashboard import dashboard
-from realtime.operations.timeline import LABEL_PX, MOST_PX, draw, waterfalls
+from realtime.operations.timeline import LABEL_PX, MARK_PX, MARKS_Y, MOST_PX, draw, waterfalls
 from realtime.session import Session
 
 LIST = "/admin/realtime/realtimesession/"
@@ -93,6 +93,11 @@ class TestTimeline:
     def test_an_error_names_its_code(self) -> None:
         [mark] = draw(9_000, [event(2_000, "upstream.lost", code="upstream.lost")], []).marks
         assert mark.title == "0:02.0 upstream lost (upstream.lost)"
+
+    def test_a_mark_does_not_cover_the_one_before_it(self) -> None:
+        events = [event(ms, "upstream.ready") for ms in (4_000, 4_050, 4_100, 8_000)]
+        marks = draw(9_000, events, []).marks
+        assert [mark.y for mark in marks] == [MARKS_Y, MARKS_Y + MARK_PX, MARKS_Y, MARKS_Y]
 
     @pytest.mark.parametrize("length_ms", [0, 1, 900_000, 86_400_000])
     def test_any_length_fits_and_has_ticks_apart(self, length_ms: int) -> None:
@@ -402,6 +407,19 @@ class TestProbeButton:
         answer = operators.post("/admin/realtime/proberun/run/", follow=True)
         assert "tcp_refused" in answer.content.decode()
         assert (ProbeRun.objects.get().fault, ProbeRun.objects.get().by) == ("tcp_refused", "operator")
+
+    def test_a_run_is_shown_stage_by_stage_and_a_failed_one_stands_out(self, operators: Client) -> None:
+        stages = [
+            {"name": "tls", "ok": None, "ms": 0.0, "fault": ""},
+            {"name": "upgrade", "ok": False, "ms": 12.5, "fault": "auth_401", "status": 401},
+        ]
+        run = ProbeRun.objects.create(
+            ok=False, fault="auth_401", url="u", model="m", total_ms=13, stages=stages
+        )
+        ProbeRun.objects.create(ok=True, url="u", model="m", total_ms=13)
+        body = operators.get(f"/admin/realtime/proberun/{run.pk}/change/").content.decode()
+        assert "tls: n/a<br>upgrade: FAIL, 12.5 ms, status 401<br>" in body
+        assert operators.get("/admin/realtime/proberun/").content.decode().count('<rect class="bad"') == 1
 
     def test_it_takes_a_post_and_the_permission(
         self, operators: Client, page_of: Callable[[User], Client]
