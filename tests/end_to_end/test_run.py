@@ -116,13 +116,15 @@ def test_the_site_and_its_upstream_start_together_and_end_together(
         run.until("Log in as")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
             assert answer.status == 200
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/static/icon.svg", timeout=10) as answer:
+            assert answer.status == 200
         assert not port_is_free(upstream_port)
         assert run.end(number) == 0
     finally:
         run.close()
     assert port_is_free(port)
     assert port_is_free(upstream_port)
-    assert not [line for line in run.lines if "Traceback" in line]
+    assert not [line for line in run.lines if "Traceback" in line or "Warning" in line]
 
 
 def test_with_a_key_no_local_upstream_is_started(data: Path, port: int) -> None:
