@@ -46,7 +46,7 @@ class StateFilter(admin.SimpleListFilter):
 class TroubleFilter(admin.SimpleListFilter):
     """Sessions worth a look."""
 
-    title = _("worth a look")
+    title = _("what stands out")
     parameter_name = "trouble"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
