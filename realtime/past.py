@@ -26,3 +26,11 @@ def step(now: datetime | None = None, go_on: Callable[[], bool] | None = None) -
     """Sum up a part of what lies behind; returns how many hours and days are left."""
     go_on = go_on or for_s(STEP_S)
     return hours.settle(now, go_on=go_on) + usage_days.settle(now, go_on=go_on)
+
+
+def whole(tell: Callable[[int], None] = lambda left: None) -> None:
+    """Sum up all of it now, for commands; `tell` hears about once a second how many hours and days are left."""
+    before = 0
+    while (left := step(go_on=for_s(1.0))) and left != before:
+        tell(left)
+        before = left

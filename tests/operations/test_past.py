@@ -21,7 +21,7 @@ from pytest_django import DjangoAssertNumQueries
 from realtime import hours, past, usage_days
 from realtime.hours import HOUR
 from realtime.journal import Journal
-from realtime.models import HourFigures, UsageDay
+from realtime.models import HourFigures, RealtimeSession, UsageDay, UsageRecord
 from realtime.operations.dashboard import dashboard
 from realtime.switchboard import Switchboard
 from tests.operations.test_hours import a_session
@@ -116,6 +116,20 @@ class TestSteps:
         call_command("realtime_sweep")
         assert capsys.readouterr().out.splitlines()[:1] == ["Hours and days still to sum up: 325."]
         assert (HourFigures.objects.count(), UsageDay.objects.count()) == (29 * 24, 29)
+
+
+def test_a_purge_takes_nothing_from_the_sums_of_days_that_stay(
+    ada: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RETENTION_SESSION_DAYS = 10
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
+    cut = NOW - 10 * DAY
+    used(ada, cut - HOUR)
+    RealtimeSession.objects.update(started_at=cut - HOUR, ended_at=cut - HOUR)
+    call_command("purge")
+    assert not UsageRecord.objects.exists()
+    rows, left = usage_days.totals("user", cut.date(), cut.date(), NOW)
+    assert ([row["rows"] for row in rows], left) == ([1], 0)
 
 
 @pytest.mark.usefixtures("a_month")

@@ -30,7 +30,7 @@ class Command(BaseCommand):
             self.wait(settings.REALTIME_LEASE_SEC)
             lost += watch.reap()
         tokens = leases.forget_used_tokens()
-        self._sum_up()
+        past.whole(lambda left: self.stdout.write(f"Hours and days still to sum up: {left}."))
         left = len(list(settings.REALTIME_SPILL_DIR.glob("*")))
         self.stdout.write(
             f"Lost sessions ended: {lost}. Spent tokens forgotten: {tokens}. Spill files left: {left}."
@@ -40,13 +40,6 @@ class Command(BaseCommand):
         """Let those renew their leases who only could not, because the database was away."""
         self.stdout.write(f"Some leases are over. Whose process lives renews them within {seconds:g} s.")
         time.sleep(seconds)
-
-    def _sum_up(self) -> None:
-        """With a line a second for who watches: months of a busy site take a while."""
-        before = 0
-        while (left := past.step(go_on=past.for_s(1.0))) and left != before:
-            self.stdout.write(f"Hours and days still to sum up: {left}.")
-            before = left
 
     async def _replay(self) -> None:
         journal = Journal(services.write_entries, settings.REALTIME_SPILL_DIR)

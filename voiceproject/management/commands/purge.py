@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from realtime import recordings
+from realtime import past, recordings
 from voiceproject import retention
 
 
@@ -26,4 +26,5 @@ class Command(BaseCommand):
             lost = recordings.orphans(timezone.now())
             self.stdout.write(f"would delete {len(lost)} {retention.LOST_AUDIO}")
             return
+        past.whole()  # while the rows of days that stay are all there
         retention.purge(tell=lambda what, count: self.stdout.write(f"deleted {count} {what}"))
