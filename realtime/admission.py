@@ -219,6 +219,7 @@ def config_for(
         written_answers=preferences.answers == "written",
         end_after_sec=preferences.end_after_sec,
         language=preferences.speech_language or preferences.language,
+        expected_language=preferences.speech_language,
         history=history,
         first_position=first_position,
         safety_identifier=hashlib.sha256(f"voiceproject:{user.pk}".encode()).hexdigest()[:32],

@@ -39,6 +39,7 @@ class RelayConfig:
     instructions: str
     transcription_model: str = "gpt-transcribe"
     language: str = ""
+    expected_language: str = ""  # the one that the person says they speak
     noise_reduction: str = "near_field"  # or far_field, or off
     written_answers: bool = False  # the person speaks and reads
     api_key: str = field(default="", repr=False)
@@ -147,6 +148,7 @@ def relay_config(
     written_answers: bool = False,
     end_after_sec: int = 0,
     language: str = "",
+    expected_language: str = "",
     history: tuple[Seed, ...] = (),
     first_position: int = 0,
     safety_identifier: str = "",
@@ -166,6 +168,7 @@ def relay_config(
         instructions=settings.REALTIME_INSTRUCTIONS,
         transcription_model=settings.REALTIME_TRANSCRIPTION_MODEL,
         language="" if language == ANY_LANGUAGE else language or settings.REALTIME_LANGUAGE,
+        expected_language="" if expected_language == ANY_LANGUAGE else expected_language,
         noise_reduction=noise_reduction,
         written_answers=written_answers,
         modality=modality,

@@ -180,6 +180,7 @@ class Talk:
             status=status,
             client_id=item.client_id,
             samples=self.made_samples(item),
+            unsure=item.doubtful,
         )
 
     def keep_and_show(self, item: Item) -> None:

@@ -35,6 +35,7 @@ class Item:
     checkpoint_ms: int = 0
     shown: bool = False  # the page was told of it
     message_id: str = ""
+    doubtful: bool = False  # its recogniser was not sure of it
     audio_ms: int | None = None  # so much of its sound is kept
 
     @property

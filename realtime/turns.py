@@ -13,6 +13,7 @@ from realtime.audio import ms_to_samples, samples_to_ms
 from realtime.browser_events import message
 from realtime.effects import KeepSpan, RecordUsage, SendBrowser, SendUpstream
 from realtime.gate import Phase
+from realtime.hearing import is_doubtful
 from realtime.latency import TurnMarks
 from realtime.playout import ItemAudio
 from realtime.talk import Talk
@@ -267,6 +268,7 @@ class Turns:
         if event["type"].endswith("completed"):
             text = up.text_of(event, "transcript").strip()
             item.text, item.status = text, COMPLETED if text else FAILED
+            item.doubtful = bool(text) and is_doubtful(event, self.talk.config.expected_language)
             self._keep_transcription_usage(item.item_id, event.get("usage"))
         else:
             item.status = FAILED

@@ -12,6 +12,7 @@ from typing import Any
 
 from realtime.audio import SAMPLE_RATE_HZ, decode_base64, encode_base64
 from realtime.conf import RelayConfig, Seed
+from realtime.hearing import LOGPROBS, tells_probabilities
 
 PCM_FORMAT = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
 APPEND_HEAD, APPEND_TAIL = b'{"type":"input_audio_buffer.append","audio":"', b'"}'
@@ -59,6 +60,8 @@ def session_update(config: RelayConfig, event_id: str) -> dict[str, Any]:
         if config.noise_reduction != "off":  # unless asked for there is none
             heard["noise_reduction"] = {"type": config.noise_reduction}
         session["audio"] = {"input": heard, "output": {"format": PCM_FORMAT, "voice": config.voice}}
+        if tells_probabilities(config):
+            session["include"] = [LOGPROBS]
     else:
         session["audio"] = {"input": {"turn_detection": None}}
     return {"type": "session.update", "event_id": event_id, "session": session}

@@ -163,7 +163,7 @@ class Connection:
     async def _transcribe(self, work: Transcribe) -> None:
         place = work.item_id, work.take, work.kind
         try:
-            text = await self._engine.transcribe(work)
+            heard = await self._engine.transcribe(work)
         except Overloaded:
             effects = self._session.not_transcribed(*place, "server_busy", BUSY, self._clock_ms())
         except HearingFailed as error:
@@ -173,7 +173,7 @@ class Connection:
             message = "The recogniser failed on this audio."
             effects = self._session.not_transcribed(*place, "recogniser_failed", message, self._clock_ms())
         else:
-            effects = self._session.transcribed(*place, text, self._clock_ms())
+            effects = self._session.transcribed(*place, heard, self._clock_ms())
         self._perform(effects)
 
     async def _answer(self, request: AnswerRequest) -> None:

@@ -57,6 +57,14 @@ class Incomplete:
 Piece = Say | Sound | Call | Fail | Incomplete
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Recognised words. `tokens`: the bytes of each piece of them and its log probability; empty when nobody knows."""
+
+    text: str
+    tokens: tuple[tuple[bytes, float], ...] = ()
+
+
 class Engine(Protocol):
     """One per connection; models behind it are shared."""
 
@@ -70,7 +78,7 @@ class Engine(Protocol):
     def forget(self) -> None:
         """The input was cleared; positions go on."""
 
-    async def transcribe(self, work: Transcribe) -> str:
+    async def transcribe(self, work: Transcribe) -> Heard:
         """Words of some audio; may raise `Overloaded`."""
 
     def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:

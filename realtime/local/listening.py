@@ -10,6 +10,7 @@ from realtime.local import session_config as sc
 from realtime.local.answering import Answering
 from realtime.local.conversation import Item
 from realtime.local.effects import ForgetListening, Listen, Transcribe
+from realtime.local.engine import Heard
 from realtime.local.errors import ProtocolError, error_block
 from realtime.local.input_buffer import LONGEST_MS, InputBuffer
 from realtime.local.shared import Shared
@@ -39,7 +40,7 @@ class Listening:
         self._start_ms = 0.0
         self._partial_ms = 0.0  # position of the last partial recognition
         self._partial_runs = False
-        self._early: tuple[int, str] | None = None  # take and text of a speculative result
+        self._early: tuple[int, Heard] | None = None  # take and words of a speculative result
         self._early_take = -1  # take of the speculative recognition that was asked for
         self.configured()
 
@@ -130,17 +131,17 @@ class Listening:
             self._take += 1
             self._recognise(item, None)
 
-    def transcribed(self, item_id: str, take: int, kind: str, text: str) -> None:
+    def transcribed(self, item_id: str, take: int, kind: str, heard: Heard) -> None:
         if kind == "partial":
             self._partial_runs = False
             if item_id == self._item_id and self.is_speaking:
-                self.transcripts.partial(item_id, text)
+                self.transcripts.partial(item_id, heard.text)
         elif self._awaited.get(item_id) == take:
-            self._settle(item_id, text)
+            self._settle(item_id, heard)
         elif item_id == self._item_id and take == self._take and self.is_speaking:
-            self._early = (take, text)
+            self._early = (take, heard)
             assert self._detector is not None
-            self._detector.sentence_heard(text)
+            self._detector.sentence_heard(heard.text)
 
     def not_transcribed(self, item_id: str, take: int, kind: str, code: str, message: str) -> None:
         if kind == "partial":
@@ -255,10 +256,10 @@ class Listening:
             self._partial_ms, self._partial_runs = position_ms, True
             self._ask_early("partial", position_ms, detector.voiced_ms)
 
-    def _settle(self, item_id: str, text: str) -> None:
+    def _settle(self, item_id: str, heard: Heard) -> None:
         del self._awaited[item_id]
         if item := self._shared.conversation.get(item_id):
-            self.transcripts.completed(item, text)
+            self.transcripts.completed(item, heard)
         self._answering.transcript_ready(item_id)
 
     def _restart_detection(self) -> None:

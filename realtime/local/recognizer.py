@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime.local.engine import Heard
 from realtime.local.errors import EngineMissing
 
 RATE_HZ = 16_000
@@ -24,6 +25,7 @@ PAD_BEFORE_MS, PAD_AFTER_MS = (
     300,
 )  # silence around what is recognised: a third fewer errors in short sentences
 _BOS, _EOS = 1, 2
+_SPACE = "\u2581".encode()  # as the vocabulary writes it
 _TOKENS_PER_SECOND = 6.5  # more than anybody says; stops a decoder that repeats itself
 # What the small model writes for silence and for tones.
 _HALLUCINATION = re.compile(r"^\W*(you|thank you|bye|♪*)\W*$", re.IGNORECASE)
@@ -58,21 +60,30 @@ class Recognizer:
         self._vocabulary = _read_vocabulary(folder / "tokenizer.bin")
 
     def transcribe(self, samples: NDArray[np.float32], voiced_ms: float | None = None) -> str:
+        """The text that `hear` finds."""
+        return self.hear(samples, voiced_ms).text
+
+    def hear(self, samples: NDArray[np.float32], voiced_ms: float | None = None) -> Heard:
         """Mono float32 at 16 kHz in [-1, 1] to text; empty for what is too short, too quiet or no speech.
 
         `voiced_ms` is how much of it detection took for speech; below 200 ms the model would make something up.
         """
         if len(samples) < SHORTEST_SAMPLES or (voiced_ms is not None and voiced_ms < MIN_VOICED_MS):
-            return ""
+            return Heard("")
         before, after = (np.zeros(ms * RATE_HZ // 1000, np.float32) for ms in (PAD_BEFORE_MS, PAD_AFTER_MS))
         padded = (np.concatenate([before, part, after]) for part in _parts(samples))
-        texts = [self._decode(list(self._tokens(part))) for part in padded]
-        text = " ".join(filter(None, texts))
+        heard = [list(self._tokens(part)) for part in padded]
+        text = " ".join(filter(None, (_text(tokens) for tokens in heard)))
         short = voiced_ms is None or voiced_ms < 2 * MIN_VOICED_MS
-        return "" if text.strip("♪ ") == "" or (short and _HALLUCINATION.match(text)) else text
+        if text.strip("♪ ") == "" or (short and _HALLUCINATION.match(text)):
+            return Heard("")
+        return Heard(text, tuple(token for tokens in heard for token in tokens))
 
-    def _tokens(self, samples: NDArray[np.float32]) -> Iterator[int]:
-        """Greedy decoding. The first step fills the encoder's half of the cache; later ones grow the decoder's."""
+    def _tokens(self, samples: NDArray[np.float32]) -> Iterator[tuple[bytes, float]]:
+        """Greedy decoding: each token's bytes and log probability.
+
+        The first step fills the encoder's half of the cache; later ones grow the decoder's.
+        """
         audio = samples[None]
         given = {"input_values": audio, "attention_mask": np.ones(audio.shape, np.int64)}
         hidden = self._encoder.run(
@@ -89,18 +100,19 @@ class Recognizer:
             feed["input_ids"] = np.array([[token]], np.int64)
             feed["use_cache_branch"] = np.array([has_cache])
             logits, *cache = self._decoder.run(None, {name: feed[name] for name in self._decoder_inputs})
-            token = int(logits[0, -1].argmax())
+            scores = logits[0, -1]
+            token = int(scores.argmax())
             if token == _EOS:
                 return
-            yield token
+            yield self._vocabulary[token], -float(np.log(np.exp(scores - scores[token]).sum()))
             for name, value in zip(self._cache_outputs, cache, strict=True):
                 if not has_cache or ".decoder." in name:
                     feed[name.replace("present", "past_key_values")] = value
             has_cache = True
 
-    def _decode(self, tokens: list[int]) -> str:
-        pieces = b"".join(self._vocabulary[token] for token in tokens)
-        return pieces.decode("utf-8", "replace").replace("\u2581", " ").strip()
+
+def _text(tokens: list[tuple[bytes, float]]) -> str:
+    return b"".join(piece for piece, _ in tokens).decode("utf-8", "replace").strip()
 
 
 def _packaged(size: str) -> Path:
@@ -129,7 +141,7 @@ def _read_vocabulary(path: Path) -> list[bytes]:
         if length & 0x80:
             length = (length & 0x7F) | (data[at] << 7)
             at += 1
-        tokens.append(data[at : at + length])
+        tokens.append(data[at : at + length].replace(_SPACE, b" "))
         at += length
     return tokens
 

@@ -21,6 +21,7 @@ _TURN = rules.record(
         "hears": rules.text(),
         "heard_at": _WHEN,
         "hearing_fails": rules.text(),
+        "sure": rules.number(0.001, 1),
         "says": rules.text(),
         "audio_ms": rules.number(0, 3_600_000, whole=True),
         "delay_ms": rules.number(0, 3_600_000),
@@ -39,6 +40,7 @@ class ScriptedTurn:
     hears: str = "This is what you said."
     heard_at: str = "during"
     hearing_fails: str | None = None
+    sure: float | None = None
     says: str = "This is what I answer."
     audio_ms: int | None = None
     delay_ms: float = 0.0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import numpy as np
 
 from realtime.local.audio_formats import PCM, AudioFormat
 from realtime.local.effects import AnswerRequest, Transcribe
-from realtime.local.engine import Call, Fail, Incomplete, Piece, Say, Sound
+from realtime.local.engine import Call, Fail, Heard, Incomplete, Piece, Say, Sound
 from realtime.local.script import Script, ScriptedTurn, scripted_pcm
 from realtime.local.turns import Frame
 from realtime.local.vad import EnergyVad
@@ -53,7 +54,7 @@ class ScriptedEngine:
     def forget(self) -> None:
         self._vad.forget(self._fed_ms)
 
-    async def transcribe(self, work: Transcribe) -> str:
+    async def transcribe(self, work: Transcribe) -> Heard:
         turn = self._script.turn(work.turn_index)
         if work.kind == "final" and work.expects_answer and turn.heard_at != "before":
             await self._event(
@@ -61,7 +62,10 @@ class ScriptedEngine:
             ).wait()
         if turn.hearing_fails is not None:
             raise HearingFailed(turn.hearing_fails)
-        return turn.hears
+        if turn.sure is None:
+            return Heard(turn.hears)
+        words = (f" {word}" if place else word for place, word in enumerate(turn.hears.split()))
+        return Heard(turn.hears, tuple((word.encode(), math.log(turn.sure)) for word in words))
 
     async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
         turn = self._script.turn(request.turn_index)

@@ -15,6 +15,7 @@ from realtime.local import session_config as sc
 from realtime.local.answering import Answering
 from realtime.local.client_items import item_from_client
 from realtime.local.effects import Close, Effect
+from realtime.local.engine import Heard
 from realtime.local.errors import ProtocolError, error_block
 from realtime.local.ids import Ids
 from realtime.local.listening import Listening
@@ -96,9 +97,9 @@ class Session:
         self._listening.heard(frames)
         return self._taken()
 
-    def transcribed(self, item_id: str, take: int, kind: str, text: str, now_ms: float) -> list[Effect]:
+    def transcribed(self, item_id: str, take: int, kind: str, heard: Heard, now_ms: float) -> list[Effect]:
         self._shared.now_ms = now_ms
-        self._listening.transcribed(item_id, take, kind, text)
+        self._listening.transcribed(item_id, take, kind, heard)
         return self._taken()
 
     def not_transcribed(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from realtime.local import vad
 from realtime.local.audio_formats import AudioFormat
 from realtime.local.effects import AnswerRequest, Transcribe
-from realtime.local.engine import Piece, Say, Sound
+from realtime.local.engine import Heard, Piece, Say, Sound
 from realtime.local.errors import Overloaded
 from realtime.local.options import LocalConfig
 from realtime.local.recognizer import RATE_HZ as HEARING_HZ
@@ -133,7 +133,7 @@ class SpeechEngine:
         self._vad.forget(self._fed_ms)
         self._resampler = None
 
-    async def transcribe(self, work: Transcribe) -> str:
+    async def transcribe(self, work: Transcribe) -> Heard:
         return await self._shared.workers.run(lambda: self._recognise(work), must=work.kind != "partial")
 
     async def answer(self, request: AnswerRequest) -> AsyncIterator[Piece]:
@@ -161,12 +161,12 @@ class SpeechEngine:
             )
         return self._vad.feed(self._resampler[1].resample_chunk(format.decode(audio)))
 
-    def _recognise(self, work: Transcribe) -> str:
+    def _recognise(self, work: Transcribe) -> Heard:
         samples = _resampled(work.format.decode(work.audio), work.format.rate_hz, HEARING_HZ)
         voiced_ms = work.voiced_ms
         if voiced_ms is None:
             voiced_ms = vad.voiced_ms(self._shared.detection, samples)
-        return self._shared.recognizer.transcribe(samples, voiced_ms)
+        return self._shared.recognizer.hear(samples, voiced_ms)
 
     def _speak(self, text: str, request: AnswerRequest) -> bytes:
         samples = self._shared.voice.speak(text, request.voice, request.speed)

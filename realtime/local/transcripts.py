@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from realtime.local.conversation import USER_AUDIO_TOKEN_MS, Item, text_tokens
+from realtime.local.engine import Heard
 from realtime.local.shared import Shared
 
 _PREFIX = "conversation.item.input_audio_transcription"
@@ -59,8 +60,8 @@ class Transcripts:
     def forget(self, item_id: str) -> None:
         self._drafts.pop(item_id, None)
 
-    def completed(self, item: Item, text: str) -> None:
-        item.heard = text
+    def completed(self, item: Item, heard: Heard) -> None:
+        item.heard = text = heard.text
         draft = self._drafts.pop(item.id, None) or Draft()
         model = self._shared.transcription
         if model is None or item.id not in self._shared.conversation:
@@ -75,6 +76,7 @@ class Transcripts:
             content_index=0,
             transcript=text,
             usage=_usage(item, text, model),
+            **({"logprobs": _logprobs(heard)} if heard.tokens and self._shared.config["include"] else {}),
         )
 
     def failed(self, item: Item, code: str, message: str) -> None:
@@ -90,6 +92,13 @@ class Transcripts:
             self._shared.outbox.emit(
                 f"{_PREFIX}.delta", item_id=item_id, content_index=0, delta=text, obfuscation=padding
             )
+
+
+def _logprobs(heard: Heard) -> list[dict[str, Any]]:
+    return [
+        {"token": piece.decode("utf-8", "replace"), "bytes": list(piece), "logprob": round(logprob, 4)}
+        for piece, logprob in heard.tokens
+    ]
 
 
 def _plain(word: str) -> str:

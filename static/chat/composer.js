@@ -29,6 +29,13 @@ export class Composer {
     if (matchMedia("(hover: hover)").matches) text.focus();
   }
 
+  /** Put a text into the box, behind what is there, to be changed and sent. */
+  add(text) {
+    this.#text.value = [this.#text.value.trimEnd(), text].filter(Boolean).join("\n");
+    this.#changed();
+    this.#text.focus();
+  }
+
   #draft() {
     try {
       return sessionStorage.getItem(DRAFT + location.pathname);

@@ -54,6 +54,7 @@ const messages = new MessageList({
     messages.mark(clientId, "sending");
     typed.send(text, clientId);
   },
+  onEdit: (text) => composer.add(text),
   onCopy: async (text, button) => {
     await navigator.clipboard.writeText(text);
     const mark = button.querySelector("use");
@@ -133,7 +134,7 @@ function say(text) {
   typed.send(text, clientId);
 }
 
-new Composer({ form: by("composer"), text: by("composer-text"), send: by("send-button"), onSend: say });
+const composer = new Composer({ form: by("composer"), text: by("composer-text"), send: by("send-button"), onSend: say });
 
 by("older").addEventListener("click", async ({ currentTarget: button }) => {
   button.disabled = true;

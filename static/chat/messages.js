@@ -15,9 +15,9 @@ export class MessageList {
   #session = ""; // rows of the running session know it: an item without a predecessor is the first of its session
   #waiting = null;
 
-  /** `onRetry(row)`, `onCopy(text)` and `onPlay(row)` are the buttons of a row. */
-  constructor({ list, scroller, template, jump, empty, announcer, onRetry, onCopy, onPlay }) {
-    Object.assign(this, { onRetry, onCopy, onPlay });
+  /** `onRetry(row)`, `onEdit(text)`, `onCopy(text)` and `onPlay(row)` are the buttons of a row. */
+  constructor({ list, scroller, template, jump, empty, announcer, onRetry, onEdit, onCopy, onPlay }) {
+    Object.assign(this, { onRetry, onEdit, onCopy, onPlay });
     [this.#list, this.#scroller, this.#template, this.#jump, this.#empty, this.#announcer] = [list, scroller, template, jump, empty, announcer];
     for (const row of list.children) this.#dress(row);
     list.addEventListener("click", (event) => this.#clicked(event.target));
@@ -121,6 +121,7 @@ export class MessageList {
     if (row.dataset.rich && message.text === row.dataset.rich) return; // the stored form is shown already
     this.#textOf(row).textContent = message.text;
     row.dataset.status = done ? message.status : "partial";
+    row.dataset.unsure = message.unsure ? "yes" : "";
     if (done && message.role === "assistant" && (row.dataset.modality === "text" || message.samples === null)) this.#announcer.textContent = `${t("assistant_said")} ${message.text}`;
     if (message.role === "user" && !message.text && message.status === "interrupted") row.remove();
     this.#dress(row);
@@ -216,7 +217,7 @@ export class MessageList {
     row.querySelector(".length").textContent = voiceMs ? clock(Number(voiceMs)) : "";
     const note = { interrupted: role === "assistant" ? "interrupted" : "", unanswered: "not_answered" }[status];
     const failed = role === "assistant" ? "answer_failed" : row.dataset.modality === "voice" ? "not_understood" : "not_sent";
-    const key = status === "failed" ? failed : note;
+    const key = status === "failed" ? failed : note || (row.dataset.unsure && "unsure");
     row.querySelector(".note").textContent = why || (key ? t(key) : "");
     row.querySelector(".retry").hidden = role !== "user" || row.dataset.modality === "voice";
     row.querySelector(".copy").hidden = !this.#textOf(row).textContent;
@@ -225,6 +226,7 @@ export class MessageList {
   #clicked(target) {
     const row = target.closest(".message");
     if (target.closest(".retry")) this.onRetry({ row, text: this.#textOf(row).textContent.trim(), clientId: row.dataset.client, status: row.dataset.status });
+    if (target.closest(".edit")) this.onEdit(this.#textOf(row).innerText.trim());
     if (target.closest(".play")) this.onPlay(row);
     if (target.closest(".copy")) this.onCopy(this.#textOf(row).innerText, target.closest(".copy"));
   }

@@ -120,6 +120,42 @@ def test_captions_brighten_as_the_answer_is_heard_and_stay_grey_where_it_was_not
     ada.chat.end_call()
 
 
+@pytest.fixture
+def unsure_ears(tmp_path: Path) -> Iterator[UpstreamProcess]:
+    """An upstream that guesses what it hears."""
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([{"hears": "Converts both males belong in.", "sure": 0.4, "audio_ms": 300}]))
+    with UpstreamProcess("--script", str(script)) as upstream:
+        yield upstream
+
+
+def test_words_that_were_guessed_can_be_edited_and_sent(
+    person: Callable[..., Person],
+    picture: Picture,
+    upstream_is: Callable[[str], None],
+    unsure_ears: UpstreamProcess,
+) -> None:
+    upstream_is(unsure_ears.url)
+    ada = person()
+    ada.chat.open().start_voice()
+    ada.chat.await_call()
+    row = ada.chat.rows("user").first
+    expect(row).to_contain_text("Not sure I heard that.", timeout=60_000)
+    ada.chat.await_state("listening", within_ms=60_000)
+    picture("unsure")
+    assert_accessible(ada.page, "unsure")
+    ada.page.locator("#composer-text").fill("I said:")
+    row.get_by_role("button", name="Edit").click()
+    box = ada.page.locator("#composer-text")
+    expect(box).to_be_focused()
+    expect(box).to_have_value("I said:\nConverts both males belong in.")
+    box.fill("Convert twelve miles to kilometres.")
+    box.press("Enter")
+    ada.chat.await_row("user", "twelve miles")
+    expect(ada.chat.rows("user").last.get_by_role("button", name="Edit")).to_be_hidden()
+    ada.chat.end_call()
+
+
 @SCHEMES
 def test_more_settings_are_kept_and_hold_from_the_next_call_on(
     caller: Callable[..., Person],  # noqa: F811

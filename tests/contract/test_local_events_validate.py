@@ -90,6 +90,24 @@ async def test_a_voice_turn_with_a_function_call_validates(upstream: LocalServer
     check(talker.events)
 
 
+async def test_how_sure_the_recogniser_is_validates_and_is_told_to_who_asks() -> None:
+    script = [{"hears": "one two", "sure": 0.5, "heard_at": "before"}]
+    told = []
+    async with LocalServer(LocalConfig(mode="scripted", script=script, port=0)) as upstream:
+        for more in ({"include": ["item.input_audio_transcription.logprobs"]}, {}):
+            async with Talker(upstream.url) as talker:
+                await talker.configure(
+                    **more, audio={"input": {"transcription": {"model": "gpt-transcribe"}}}
+                )
+                await talker.speak(tone(400) + silence(700))
+                told.append(await talker.until("conversation.item.input_audio_transcription.completed"))
+                check(talker.events)
+    asked, unasked = told
+    assert [entry["token"] for entry in asked["logprobs"]] == ["one", " two"]
+    assert [entry["logprob"] for entry in asked["logprobs"]] == [-0.6931, -0.6931]
+    assert "logprobs" not in unasked
+
+
 async def test_text_truncate_retrieve_delete_clear_and_errors_validate(upstream: LocalServer) -> None:
     async with Talker(upstream.url) as talker:
         await talker.configure(output_modalities=["audio"], audio={"input": {"turn_detection": None}})

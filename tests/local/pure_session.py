@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from realtime.local.effects import Effect, Respond, Send, Transcribe
+from realtime.local.engine import Heard
 from realtime.local.ids import Ids
 from realtime.local.session import Session
 from realtime.local.shared import SessionOptions
@@ -58,10 +59,14 @@ class PureSession:
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}], **more}
         return self.send("conversation.item.create", item=item)
 
-    def recognise(self, text: str, kind: str | None = None) -> list[dict[str, Any]]:
+    def recognise(
+        self, text: str, kind: str | None = None, tokens: tuple[tuple[bytes, float], ...] = ()
+    ) -> list[dict[str, Any]]:
         """Answer the latest recognition that was asked for (of that kind)."""
         work = self.asked(Transcribe, kind)
-        return self.take(self.session.transcribed(work.item_id, work.take, work.kind, text, self.now_ms))
+        return self.take(
+            self.session.transcribed(work.item_id, work.take, work.kind, Heard(text, tokens), self.now_ms)
+        )
 
     def asked(self, effect: type[Any], kind: str | None = None) -> Any:
         return next(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime.local.effects import Respond, StopResponding, Transcribe
+from realtime.local.engine import Heard
 from tests.local.pure_session import PureSession
 
 IDS = st.sampled_from(["a", "b", "c"])
@@ -86,7 +87,7 @@ class Client:
                     if value == "failed":
                         effects = session.not_transcribed(*place, "server_busy", "Busy.", pure.now_ms)
                     else:
-                        effects = session.transcribed(*place, value, pure.now_ms)
+                        effects = session.transcribed(*place, Heard(value), pure.now_ms)
                     events += pure.take(effects)
             case "say" if pure.requests():
                 events = pure.say("Once upon a time.", value)

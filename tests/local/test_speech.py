@@ -13,8 +13,10 @@ import pytest_asyncio
 import soxr
 from numpy.typing import NDArray
 
+from realtime.hearing import SURE
 from realtime.local.assistant.numbers import with_digits
 from realtime.local.audio_formats import FORMATS, PCM
+from realtime.local.engine import Heard
 from realtime.local.errors import Overloaded
 from realtime.local.options import LocalConfig
 from realtime.local.recognizer import Recognizer
@@ -105,6 +107,23 @@ def test_nothing_is_made_up_for_what_is_no_speech(recognizer: Recognizer, silero
     hum = np.sin(np.arange(32_000) / 20).astype(np.float32) * 0.3
     for samples in (np.zeros(32_000, np.float32), noise, hum, np.zeros(10, np.float32)):
         assert recognizer.transcribe(samples, voiced_ms(silero, samples)) == ""
+
+
+def test_the_recogniser_knows_when_it_guesses(voice: Voice, recognizer: Recognizer) -> None:
+    """The threshold by which the relay tells the page of a doubt lies between speech that is clear and that is not."""
+    noise = np.random.default_rng(1)
+    for sentence in ("What is seven times eight?", "Convert twelve miles to kilometres.", "Tell me a story."):
+        clear = at_16k(voice.speak(sentence))
+        loudness = float(np.sqrt(np.square(clear).mean()))
+        masked = clear + (noise.standard_normal(len(clear)) * loudness * 2).astype(np.float32)
+        sure, guessed = (recognizer.hear(samples, 2_000) for samples in (clear, masked))
+        assert b"".join(piece for piece, _ in sure.tokens).decode().strip() == sure.text
+        assert certainty(sure) > SURE + 0.1
+        assert not guessed.text or certainty(guessed) < SURE - 0.05, guessed.text
+
+
+def certainty(heard: Heard) -> float:
+    return float(np.exp(np.mean([logprob for _, logprob in heard.tokens])))
 
 
 def test_long_speech_is_recognised_in_parts(voice: Voice, recognizer: Recognizer) -> None:
