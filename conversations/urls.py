@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("chat/", views.chat, name="chat"),
     path("chat/<uuid:conversation_id>/", views.chat, name="conversation"),
+    path("chat/<uuid:conversation_id>/unarchive/", views.unarchive, name="unarchive"),
     path("history/", views.history, name="history"),
     path("voice-test", views.voice_test),
     path("voice-test/", views.voice_test, name="voice_test"),

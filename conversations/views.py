@@ -18,9 +18,9 @@ from django.urls import reverse
 from django.utils import translation
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from conversations import choices
+from conversations import choices, services
 from conversations.api.serializers import MessageSerializer, PreferencesSerializer
 from conversations.models import Conversation, Message, Preferences
 
@@ -97,6 +97,15 @@ def history(request: HttpRequest) -> HttpResponse:
     for conversation in conversations:
         conversation.message_count = counts.get(conversation.pk, 0)  # type: ignore[attr-defined]
     return render(request, "history.html", {"conversations": conversations, "page": page, "query": query})
+
+
+@require_POST
+@private_page
+def unarchive(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """Bring a conversation back to the list, and open it."""
+    conversation = get_object_or_404(Conversation.objects.owned_by(request.user), pk=conversation_id)
+    services.unarchive_conversation(conversation=conversation)
+    return redirect("conversation", conversation.pk)
 
 
 def _bootstrap(request: HttpRequest, conversation: Conversation | None, has_more: bool) -> dict[str, Any]:

@@ -140,6 +140,19 @@ def test_the_sidebar_leaves_out_what_was_put_away(adas: Client, talk: Conversati
     assert list(adas.get("/chat/").context["conversations"]) == [shown]
 
 
+def test_an_archived_conversation_is_brought_back_from_the_history(
+    adas: Client, bob: User, page_of: Callable[[User], Client], talk: Conversation
+) -> None:
+    archive_conversation(conversation=talk)
+    assert "Bring back" in adas.get("/history/").content.decode()
+    assert page_of(bob).post(f"/chat/{talk.pk}/unarchive/").status_code == 404
+    answer = adas.post(f"/chat/{talk.pk}/unarchive/")
+    assert answer["Location"] == f"/chat/{talk.pk}/"
+    talk.refresh_from_db()
+    assert talk.archived_at is None
+    assert "Bring back" not in adas.get("/history/").content.decode()
+
+
 def test_the_history_has_all_with_their_counts(adas: Client, talk: Conversation, ada: User) -> None:
     say(talk, text="Bread")
     say(talk, text="More")
