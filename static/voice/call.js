@@ -19,10 +19,11 @@ const PHASES = new Set(["listening", "hearing", "thinking", "speaking"]);
 /**
  * `name`: idle, checking, connecting, listening, hearing, thinking, speaking, reconnecting, ended or error.
  * `phase`: what the relay last said; `playing`: whether sound is heard now. `name` follows from both while live.
+ * `linking`: the connection was asked for; `ready`: there is one; `pending`: it waits for the upstream. All of them may come before the microphone.
  * `deadlineAt` (ms, same clock as `now`): when to send `{type: "deadline"}`; null for none.
  */
 export const initial = Object.freeze({
-  name: "idle", phase: "listening", playing: false, since: 0, deadlineAt: null, hint: null, tool: null, ready: false,
+  name: "idle", phase: "listening", playing: false, since: 0, deadlineAt: null, hint: null, tool: null, ready: false, linking: false, pending: false,
   muted: false, talkMode: false, talking: false, slow: false, degraded: null, ending: null, silenced: false,
   attempt: null, startedAt: null, escapedAt: null, usage: null, problem: null, summary: null,
 });
@@ -39,6 +40,7 @@ function over(state, reason, summary, now) {
 
 /** The name and the deadline that follow from phase, playing and connection. */
 function settle(state, now) {
+  if (state.name === "checking") return state; // not before the microphone runs
   let name = state.phase;
   if (state.playing && state.phase !== "hearing") name = "speaking";
   else if (state.phase === "speaking") name = "thinking"; // made, not heard yet
@@ -59,9 +61,13 @@ const handlers = {
   resumable: (state) => only(state.name === "idle" ? { ...state, name: "ended", summary: { reason: "reloaded", durationMs: 0 } } : state),
   // The browser is asking the person: ten seconds would be a deadline for the person, not for the device.
   "mic.asking": (state, event, now) => only(state.name === "checking" ? { ...state, deadlineAt: now + PROMPT_MS } : state),
+  // Nobody will be asked: the connection is made while the device opens.
+  "mic.granted": (state) => (state.name === "checking" && !state.linking ? only({ ...state, linking: true }, { do: "connect" }) : only(state)),
   "mic.ready"(state, event, now) {
     if (state.name !== "checking") return only(state);
-    return only({ ...state, name: "connecting", since: now, deadlineAt: now + CONNECT_MS }, { do: "connect" });
+    const next = { ...state, name: "connecting", since: now, deadlineAt: now + CONNECT_MS, linking: true };
+    if (!state.linking) return only(next, { do: "connect" });
+    return only(state.ready && !state.pending ? settle({ ...next, startedAt: state.startedAt ?? now }, now) : next);
   },
   "mic.failed": (state, event, now) => (isBusy(state) ? fail(state, { code: event.code }, now) : only(state)),
   "sound.blocked": (state) => only(isBusy(state) ? { ...state, silenced: true } : state),
@@ -72,8 +78,8 @@ const handlers = {
     const fresh = { ...state, ready: true, attempt: null, startedAt: state.startedAt ?? now - (event.elapsedMs ?? 0), degraded: event.degraded ?? state.degraded };
     const phase = PHASES.has(event.state) ? event.state : "listening";
     const upstreamPending = event.state === "connecting" || event.state === "reconnecting";
-    if (upstreamPending && !isLive(state)) return only({ ...fresh, deadlineAt: now + CONNECT_MS });
-    return only(settle({ ...fresh, phase, attempt: upstreamPending ? { number: 0, of: 0 } : null }, now));
+    if (upstreamPending && !isLive(state)) return only({ ...fresh, pending: true, deadlineAt: state.name === "checking" ? state.deadlineAt : now + CONNECT_MS });
+    return only(settle({ ...fresh, phase, pending: false, attempt: upstreamPending ? { number: 0, of: 0 } : null }, now));
   },
   "link.lost"(state, event, now) {
     if (!isBusy(state)) return only(state);
@@ -92,7 +98,7 @@ const handlers = {
     if (!isBusy(state)) return only(state);
     if (event.state === "reconnecting") return only(isLive(state) ? settle({ ...state, attempt: { number: 0, of: 0 } }, now) : state);
     if (!PHASES.has(event.state)) return only(state);
-    return only(settle({ ...state, phase: event.state, attempt: state.ready ? null : state.attempt, ending: null }, now));
+    return only(settle({ ...state, phase: event.state, pending: false, attempt: state.ready ? null : state.attempt, ending: null }, now));
   },
   // What is shown while the call goes on, such as another microphone or an answer that the rules forbid.
   notice: (state, event) => only(isLive(state) ? { ...state, degraded: { code: event.code } } : state),
@@ -107,9 +113,9 @@ const handlers = {
   "relay.error": (state, event) => only(isLive(state) ? { ...state, degraded: { code: event.code, message: event.message } } : state),
   // A new answer: what went wrong with the last one is past. What concerns the whole call stays.
   "relay.answering": (state) => only(PASSING.test(state.degraded?.code ?? "") ? { ...state, degraded: null } : state),
-  "playout.started": (state, event, now) => only(isLive(state) ? settle({ ...state, playing: true }, now) : state),
+  "playout.started": (state, event, now) => only(isLive(state) || state.ready ? settle({ ...state, playing: true }, now) : state),
   "playout.stopped"(state, event, now) {
-    if (!isLive(state)) return only(state);
+    if (!isLive(state) && !state.ready) return only(state);
     const phase = state.phase === "speaking" ? "listening" : state.phase;
     return only(settle({ ...state, playing: false, phase }, now));
   },

@@ -45,7 +45,7 @@ export class VoiceCall extends EventTarget {
   #timer = null;
 
   /**
-   * `mint({modality, resume_session_id})` resolves to the mint's answer or rejects with MintError.
+   * `mint({modality, resume_session_id})` is RelayLink's.
    * `resume`: a session from before a reload, which `offerResume` and `start` take up; or null.
    */
   constructor({ mint, resume = null }) {
@@ -185,8 +185,10 @@ export class VoiceCall extends EventTarget {
   }
 
   async #openMicrophone(deviceId) {
-    const asked = await navigator.permissions?.query({ name: "microphone" }).catch(() => null);
-    if (asked?.state === "prompt") this.dispatch({ type: "mic.asking" });
+    navigator.permissions?.query({ name: "microphone" }).then(({ state }) => {
+      if (state === "prompt") this.dispatch({ type: "mic.asking" });
+      if (state === "granted") this.dispatch({ type: "mic.granted" });
+    }, () => {});
     try {
       if (!(await this.microphone.open(deviceId))) return;
     } catch (error) {

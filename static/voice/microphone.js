@@ -30,6 +30,7 @@ export async function resumed(context) {
 export class Microphone extends EventTarget {
   #context = null; // of one call: a context that goes on keeps something of every microphone it ever had
   #node = null;
+  #loading = null; // promise of the worklet in #context
   #stream = null;
   #source = null;
   #onFrame;
@@ -59,6 +60,8 @@ export class Microphone extends EventTarget {
     if (!canCapture()) throw new MicrophoneError("mic.unsupported");
     const generation = ++this.#generation;
     this.#release();
+    this.prime();
+    this.#load().catch(() => {}); // while the device opens; who waits for it learns of a failure
     const stream = await this.#ask(deviceId);
     if (generation !== this.#generation) {
       for (const track of stream.getTracks()) track.stop();
@@ -66,7 +69,6 @@ export class Microphone extends EventTarget {
     }
     this.#stream = stream;
     stream.getAudioTracks()[0].addEventListener("ended", () => this.#stream === stream && this.dispatchEvent(new Event("lost")));
-    this.prime();
     try {
       await this.#connect();
     } catch (error) {
@@ -74,6 +76,7 @@ export class Microphone extends EventTarget {
       // Some browsers refuse a microphone in a context of another rate: take theirs, the worklet resamples.
       this.#context.close();
       this.#context = makeCapture(null);
+      this.#loading = null;
       await this.#connect();
     }
     if (generation !== this.#generation) return false;
@@ -96,13 +99,18 @@ export class Microphone extends EventTarget {
     const context = this.#context;
     const source = context.createMediaStreamSource(this.#stream); // first: what a browser refuses, it refuses here
     if (!this.#node) {
-      await context.audioWorklet.addModule(WORKLET);
+      await this.#load();
       if (context !== this.#context) return; // stopped meanwhile
       this.#node ??= this.#makeNode(context);
     }
     this.#source = source;
     source.connect(this.#node);
     source.connect(this.analyser);
+  }
+
+  #load() {
+    this.#loading ??= this.#context.audioWorklet.addModule(WORKLET);
+    return this.#loading;
   }
 
   #makeNode(context) {
@@ -118,7 +126,7 @@ export class Microphone extends EventTarget {
   async stop() {
     this.#generation++;
     const [context, node, analyser] = [this.#context, this.#node, this.analyser];
-    this.#context = this.#node = this.analyser = null;
+    this.#context = this.#node = this.#loading = this.analyser = null;
     this.#release();
     if (!context) return;
     if (node) await stopWorklet(node);

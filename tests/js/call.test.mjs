@@ -29,6 +29,33 @@ test("a press checks the microphone, connects, listens", () => {
   assert.deepEqual(play(...LIVE).effects, ["open_microphone", "connect"]);
 });
 
+test("with the permission granted the connection is made while the microphone opens", () => {
+  assert.deepEqual(play("start", "mic.granted", "mic.granted", "mic.ready").effects, ["open_microphone", "connect"]);
+  assert.equal(play("start", "mic.granted", "mic.ready").state.name, "connecting");
+  const linked = ["start", "mic.granted", ["link.ready", { state: "listening" }, 80]];
+  assert.equal(play(...linked).state.name, "checking", "nobody is listened to before the microphone runs");
+  assert.equal(play(...linked, ["mic.ready", {}, 120]).state.name, "listening");
+  assert.equal(play(...linked, ["deadline", {}, 10_000]).state.problem.code, "mic.timeout");
+  const failed = play(...linked, ["mic.failed", { code: "mic.missing" }, 90]);
+  assert.deepEqual([failed.state.problem.code, failed.effects.at(-1)], ["mic.missing", "hang_up"]);
+});
+
+test("a connection that still waits for the upstream is no call yet when the microphone runs", () => {
+  const waiting = ["start", "mic.granted", ["link.ready", { state: "connecting" }, 80], ["mic.ready", {}, 120]];
+  assert.equal(play(...waiting).state.name, "connecting");
+  assert.equal(play(...waiting, ["relay.state", { state: "listening" }]).state.name, "listening");
+  const sooner = ["start", "mic.granted", ["link.ready", { state: "connecting" }, 80], ["relay.state", { state: "listening" }, 90]];
+  assert.equal(play(...sooner).state.name, "checking");
+  assert.equal(play(...sooner, "mic.ready").state.name, "listening");
+});
+
+test("an answer that goes on after a reload before the microphone runs is speaking", () => {
+  const resumed = ["start", "mic.granted", ["link.ready", { state: "speaking", elapsedMs: 5_000 }, 80], "playout.started"];
+  assert.equal(play(...resumed).state.name, "checking");
+  assert.equal(play(...resumed, "mic.ready").state.name, "speaking");
+  assert.equal(play(...resumed, "mic.ready").state.startedAt, 80 - 5_000);
+});
+
 test("a second press while starting does nothing", () => {
   assert.deepEqual(play("start", "start").effects, ["open_microphone"]);
 });
