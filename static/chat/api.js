@@ -1,7 +1,5 @@
 // The site's REST API as functions. Knows addresses and errors, nothing of the page.
 
-import { MintError } from "../voice/socket.js";
-
 /** An answer that is not 2xx: `status` (0: no answer), `code`, `retryAfterMs`; the message is the server's sentence. */
 export class ApiError extends Error {
   constructor({ status, code = null, message = "", retryAfterMs = null }) {
@@ -85,8 +83,6 @@ export class Api {
   mint(fields) {
     const answer = this.#minting.then(() => this.#ask("POST", this.#urls.mint, fields()));
     this.#minting = answer.catch(() => {});
-    return answer.catch((error) => {
-      throw error instanceof ApiError ? new MintError({ ...error, message: error.message }) : error;
-    });
+    return answer;
   }
 }

@@ -1,6 +1,7 @@
 // The dialog in which a person says what may be kept of a conversation. Loaded when it is asked for.
 
 import { t } from "../strings.js";
+import { stylesheet } from "../stylesheet.js";
 
 const LEVELS = ["nothing", "transcript", "audio"];
 
@@ -16,7 +17,7 @@ export default class Keeping {
   constructor(page) {
     this.#page = page;
     const dialog = this.#dialog;
-    this.#dressed = stylesheet(dialog.dataset.css);
+    this.#dressed = stylesheet(dialog.dataset.css).catch(() => {}); // plain is better than none
     dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
     dialog.addEventListener("change", ({ target }) => this.#attempt(() => this.#choose(target.value)));
     dialog.querySelector("[data-act=forget]").addEventListener("click", () => this.#attempt(() => this.#forget()));
@@ -79,13 +80,6 @@ export default class Keeping {
   /** The sessions that run know it without delay, in whatever process they are. */
   #tell(keep) {
     if (!this.#isOpen) return; // its session, in another page, learns it from the database
-    this.#page.call.configure({ keep });
-    this.#page.typed.configure({ keep });
+    this.#page.configure({ keep });
   }
 }
-
-const stylesheet = (href) =>
-  new Promise((done) => {
-    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload: done, onerror: done });
-    document.head.append(link);
-  });

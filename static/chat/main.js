@@ -3,13 +3,11 @@
 import { t } from "../strings.js";
 import { VoiceDoor } from "../voice/door.js";
 import { isBusy } from "../voice/names.js";
-import { describe } from "../voice/problems.js";
 import { Api } from "./api.js";
 import { Composer } from "./composer.js";
 import { MessageList } from "./messages.js";
 import { Sidebar } from "./sidebar.js";
 import { Toast } from "./toast.js";
-import { TypedChat } from "./typed.js";
 
 const COPIED_MS = 1_500;
 const SETTLE_MS = 1_200; // after a session's end, for its last records to be stored
@@ -43,7 +41,7 @@ function showTitle(title) {
 
 const sidebar = new Sidebar({
   api, toast, list: by("conversation-list"), template: by("conversation-row"), note: by("conversation-note"), search: by("conversation-search"),
-  current: conversationId, chatUrl: bootstrap.urls.chat, onTitle: showTitle, onKeep: (id) => later("keeping").then((keeping) => keeping.open(id)),
+  current: conversationId, chatUrl: bootstrap.urls.chat, onMenu: (button, row) => later("menu").then((menu) => menu?.open(button, row)),
 });
 
 const messages = new MessageList({
@@ -52,7 +50,7 @@ const messages = new MessageList({
     // The same id: one message, however often it is tried. The relay asks again for one that was not answered.
     row.querySelector(".retry").hidden = true;
     messages.mark(clientId, "sending");
-    typed.send(text, clientId);
+    send(text, clientId);
   },
   onEdit: (text) => composer.add(text),
   onCopy: async (text, button) => {
@@ -62,7 +60,7 @@ const messages = new MessageList({
     by("announcer").textContent = t("copied");
     setTimeout(() => mark.setAttribute("href", "#i-copy"), COPIED_MS);
   },
-  onPlay: (row) => later("replay").then((replay) => replay.toggle(row)),
+  onPlay: (row) => later("replay").then((replay) => replay?.toggle(row)),
 });
 
 const call = new VoiceDoor({
@@ -71,30 +69,59 @@ const call = new VoiceDoor({
   panel: {
     root: by("voice-panel"), preferences: bootstrap.preferences,
     urls: { login: `${bootstrap.urls.login}?next=${encodeURIComponent(location.pathname)}`, usage: bootstrap.urls.usage },
-    onReplay: (session) => later("replay").then((replay) => replay.all(session)),
+    onReplay: (session) => later("replay").then((replay) => replay?.all(session)),
     onPreference: (change) => api.prefer(change).catch(() => toast.show(t("request_failed"))),
-  },
-});
-const typed = new TypedChat({
-  call, mint,
-  on: {
-    message: (message) => hear(message, "text"),
-    ready: ({ session_id: session }) => messages.startSession(session),
-    failed: ({ clientIds, unanswered, ...problem }) => {
-      const { key, values, text } = describe(problem);
-      const why = text ?? t(key, values);
-      for (const id of clientIds) messages.mark(id, "failed", why);
-      for (const id of unanswered) messages.mark(id, "unanswered", why);
-    },
   },
 });
 call.addEventListener("relay", ({ detail }) => hear(detail, "voice"));
 
-// What is not touched on most visits is loaded when it is.
-const page = { api, call, typed, toast, begun, id: () => conversationId };
+const page = {
+  api, call, toast, sidebar, begun, showTitle, chatUrl: bootstrap.urls.chat,
+  id: () => conversationId,
+  keeping: (id) => later("keeping").then((keeping) => keeping?.open(id)),
+  /** Tell the running sessions, of either kind. */
+  configure: (change) => (call.configure(change), parts.typed?.then((typed) => typed?.configure(change))),
+};
+
+// What a visit may do without is loaded when it is wanted.
+const made = ({ default: Part }) => new Part(page);
+const load = {
+  keeping: () => import("./keeping.js").then(made),
+  menu: () => import("./sidebar_menu.js").then(made),
+  replay: () => import("./replay.js").then(made),
+  typed: typedChat,
+};
 const parts = {};
-const later = (name) => (parts[name] ??= import(`./${name}.js`).then((module) => new module.default(page)));
-by("keep-button").addEventListener("click", () => later("keeping").then((keeping) => keeping.open()));
+
+/** Resolves to the part, or to null when it could not be had; then the person was told. */
+function later(name) {
+  parts[name] ??= load[name]().catch(() => {
+    delete parts[name];
+    toast.show(t("request_failed"));
+    return null;
+  });
+  return parts[name];
+}
+
+async function typedChat() {
+  const [{ TypedChat }, { describe }] = await Promise.all([import("./typed.js"), import("../voice/problems.js")]);
+  return new TypedChat({
+    call, mint,
+    on: {
+      message: (message) => hear(message, "text"),
+      ready: ({ session_id: session }) => messages.startSession(session),
+      failed: ({ clientIds, unanswered, ...problem }) => {
+        const { key, values, text } = describe(problem);
+        const why = text ?? t(key, values);
+        for (const id of clientIds) messages.mark(id, "failed", why);
+        for (const id of unanswered) messages.mark(id, "unanswered", why);
+      },
+    },
+  });
+}
+
+by("keep-button").addEventListener("click", () => page.keeping());
+by("composer-text").addEventListener("input", () => later("typed"), { once: true });
 
 /** A message of the relay, from either kind of session. */
 function hear(message, modality) {
@@ -131,7 +158,13 @@ async function showMessage(id) {
 function say(text) {
   const clientId = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
   messages.addTyped(text, clientId);
-  typed.send(text, clientId);
+  send(text, clientId);
+}
+
+async function send(text, clientId) {
+  const typed = await later("typed");
+  if (typed) typed.send(text, clientId);
+  else messages.mark(clientId, "failed");
 }
 
 const composer = new Composer({ form: by("composer"), text: by("composer-text"), send: by("send-button"), onSend: say });

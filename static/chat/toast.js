@@ -9,6 +9,9 @@ export class Toast {
 
   constructor(element) {
     this.#element = element;
+    // Who reaches for it has the time to.
+    for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => clearTimeout(this.#timer));
+    for (const event of ["pointerleave", "focusout"]) element.addEventListener(event, () => this.#closeSoon());
   }
 
   /** `onGone` is called when the notice goes away without the action having been taken. */
@@ -21,6 +24,11 @@ export class Toast {
     button.onclick = () => (this.#close(false), action());
     this.#after = onGone;
     this.#element.hidden = false;
+    this.#closeSoon();
+  }
+
+  #closeSoon() {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#close(true), SHOWN_MS);
   }
 

@@ -8,11 +8,11 @@ const SECOND = 1_000;
 const STAGES = ["answerMs", "soundMs", "heardMs"];
 const ms = (value) => (value === null ? "–" : t("milliseconds", { ms: Math.round(value) }));
 
-export class Details {
+export default class Details {
   #root;
   #call;
 
-  constructor(root, call) {
+  constructor(root, { call }) {
     this.#root = root;
     this.#call = call;
     root.querySelector("[data-part=filter]").addEventListener("input", () => this.show());

@@ -1,19 +1,11 @@
 // The way into a call: its modules are loaded when somebody shows that they want to talk, not with the page.
 
+import { stylesheet } from "../stylesheet.js";
 import { primeContexts } from "./contexts.js";
 import { recallSession } from "./kept_session.js";
 import { isBusy } from "./names.js";
 
-const STYLES = new URL("../css/panel.css", import.meta.url);
 const IDLE = Object.freeze({ name: "idle", playing: false });
-
-/** Resolves when the stylesheet of panel and check applies. */
-function dress() {
-  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: STYLES });
-  const loaded = new Promise((resolve, reject) => Object.assign(link, { onload: resolve, onerror: reject }));
-  document.head.append(link);
-  return loaded;
-}
 
 /**
  * Stands for the call before there is one. Fires the call's "change" and "relay" once there is.
@@ -26,7 +18,6 @@ export class VoiceDoor extends EventTarget {
   #options;
   #loading = null;
   #check = null;
-  #dressed = null;
 
   constructor({ button, check, ...options }) {
     super();
@@ -74,12 +65,11 @@ export class VoiceDoor extends EventTarget {
   async #checkMicrophone(dialog) {
     if (isBusy(this.state)) return;
     primeContexts();
-    this.#dressed ??= dress();
-    this.#check ??= Promise.all([import("./mic_check.js"), this.#dressed]).then(([{ MicCheck }]) => new MicCheck({ dialog, onStart: () => this.toggle(), onVoice: (voice) => this.#chooseVoice(voice) }));
+    this.#check ??= Promise.all([import("./mic_check.js"), stylesheet(dialog.dataset.css)]).then(([{ MicCheck }]) => new MicCheck({ dialog, onStart: () => this.toggle(), onVoice: (voice) => this.#chooseVoice(voice) }));
     try {
       (await this.#check).open();
     } catch {
-      this.#check = this.#dressed = null;
+      this.#check = null;
       this.#options.onFailed?.();
     }
   }
@@ -92,19 +82,18 @@ export class VoiceDoor extends EventTarget {
   /** Resolves to the call, with its panel. */
   load() {
     this.#loading ??= this.#load().catch((error) => {
-      this.#loading = this.#dressed = null;
+      this.#loading = null;
       throw error;
     });
     return this.#loading;
   }
 
   async #load() {
-    this.#dressed ??= dress();
-    const [{ VoiceCall }, { Panel }] = await Promise.all([import("./main.js"), import("./panel.js"), this.#dressed]);
-    const { mint, resume, panel } = this.#options;
+    const { mint, resume, panel, onFailed } = this.#options;
+    const [{ VoiceCall }, { Panel }] = await Promise.all([import("./main.js"), import("./panel.js"), stylesheet(panel.root.dataset.css)]);
     this.call = new VoiceCall({ mint, resume });
     for (const name of ["change", "relay"]) this.call.addEventListener(name, ({ detail }) => this.dispatchEvent(new CustomEvent(name, { detail })));
-    new Panel({ ...panel, button: this.#button, call: this.call });
+    new Panel({ ...panel, onFailed, button: this.#button, call: this.call });
     return this.call;
   }
 }

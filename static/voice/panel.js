@@ -1,17 +1,19 @@
 // The voice panel: shows the call's state and turns taps into its events. Decides nothing about the call.
 
 import { clock, money, t } from "../strings.js";
+import { stylesheet } from "../stylesheet.js";
 import { Captions } from "./captions.js";
+import { kept } from "./kept_choices.js";
 import { listenToKeys } from "./keyboard.js";
 import { isBusy, isLive } from "./names.js";
 import { describe } from "./problems.js";
-import { PanelSettings } from "./panel_settings.js";
 import { signalOf, statusOf, stripOf, summaryOf } from "./status.js";
 import { Visualizer } from "./visualizer.js";
 
 const TICK_MS = 1_000;
 const ANNOUNCE_MS = 1_000; // a live region that says more than this chatters
 const MUTED_HINT_MS = 3_000;
+const DRAWERS = { settings: () => import("./panel_settings.js"), details: () => import("./details.js") };
 
 export class Panel {
   #root;
@@ -19,28 +21,32 @@ export class Panel {
   #button;
   #captions;
   #visualizer;
-  #settings;
   #tick = null;
   #announce = null;
   #announcedAt = 0;
   #mutedHint = null;
   #muteKey = "";
   #recorded = false; // some of this call's audio was kept
-  #details = null; // promise of the drawer, once it was opened
+  #spokenPreset = "normal"; // to return to when push-to-talk is switched off
+  #drawers = {}; // promises of settings and details, once they were opened
   #urls;
 
-  /** `onPreference(change)` keeps what the person chose; `onReplay(sessionId)` plays a call again. `urls`: `login`, where an expired sign-in leads, and `usage`. */
-  constructor({ root, button, call, preferences, onPreference = () => {}, onReplay = null, urls }) {
+  /**
+   * `onPreference(change)` keeps what the person chose; `onReplay(sessionId)` plays a call again.
+   * `onFailed()`: settings or details could not be loaded. `urls`: `login`, where an expired sign-in leads, and `usage`.
+   */
+  constructor({ root, button, call, preferences, onPreference = () => {}, onReplay = null, onFailed = () => {}, urls }) {
     this.#root = root;
     this.#call = call;
     this.#button = button;
     this.#urls = urls;
-    Object.assign(this, { onPreference, onReplay });
+    Object.assign(this, { onPreference, onReplay, onFailed });
     this.#captions = new Captions(this.#part("caption"));
     this.#visualizer = new Visualizer(this.#part("visualizer"));
-    this.#settings = new PanelSettings({ root: this.#part("settings"), call, preferences, onPreference });
+    this.#applyChoices(preferences);
     this.#showCaptions(preferences.captions !== false);
-    root.addEventListener("click", (event) => this.#act(event.target.closest("[data-act]")?.dataset.act, event.target));
+    root.addEventListener("click", (event) => this.#act(event.target.closest("[data-act]")?.dataset.act));
+    for (const button of root.querySelectorAll("button[aria-label]")) button.title = button.ariaLabel;
     this.#holdToTalk();
     listenToKeys({ act: (name) => this.#act(name), live: () => isLive(call.state), talkMode: () => call.state.talkMode, onLetter: (name, letter) => this.#showLetter(name, letter), fields: root.querySelectorAll("[data-key]") });
     call.addEventListener("change", ({ detail }) => this.#render(detail.state, detail.previous));
@@ -54,26 +60,27 @@ export class Panel {
     return this.#root.querySelector(`[data-part="${name}"]`);
   }
 
+  #setting(name) {
+    return this.#root.querySelector(`#voice-settings [data-set=${name}]`);
+  }
+
   #control(name) {
     return this.#root.querySelector(`.controls [data-act="${name}"]`);
   }
 
-  #act(name, target) {
+  #act(name) {
     const call = this.#call;
     switch (name) {
       case "start": return call.start();
       case "mute": case "interrupt": case "escape": case "stay": return call.dispatch({ type: name });
       case "tap": return call.dispatch({ type: "interrupt" });
       case "talk-down": case "talk-up": return call.dispatch({ type: name.replace("-", ".") });
-      case "talk-mode": return this.#settings.setTalkMode(!call.state.talkMode);
+      case "talk-mode": return this.#choosePreset(call.state.talkMode ? this.#spokenPreset : "push_to_talk");
       case "captions": return this.#toggleCaptions();
-      case "settings": return this.#openSettings(this.#part("settings").hidden);
-      case "microphone": case "volume": this.#openSettings(true); return this.#part("settings").querySelector(`[data-set=${name}]`).focus();
-      case "sample": return this.#settings.hearVoice(target.closest("button"));
+      case "settings": case "details": return this.#open(name);
+      case "microphone": case "volume": return this.#open("settings", true).then(() => this.#setting(name).focus());
       case "replay": return this.onReplay(call.facts.sessionId);
-      case "restart": return this.#settings.restart();
-      case "details": return this.#openDetails(this.#part("details").hidden);
-      case "help": this.#openSettings(true); this.#root.querySelector(".keys").open = true; return;
+      case "help": this.#root.querySelector(".keys").open = true; return this.#open("settings", true);
       case "end": call.dispatch({ type: "end" }); return this.#button.focus();
       case "close": call.dispatch({ type: "dismiss" }); return document.getElementById("composer-text")?.focus();
       case "sound": return call.enableSound();
@@ -104,6 +111,7 @@ export class Panel {
     });
     hold.addEventListener("pointerup", up);
     hold.addEventListener("pointercancel", up);
+    hold.addEventListener("blur", up); // a key's end is told to who has the focus
     hold.addEventListener("contextmenu", (event) => event.preventDefault());
     hold.addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && !event.repeat && this.#call.dispatch({ type: "talk.down" }));
     hold.addEventListener("keyup", (event) => [" ", "Enter"].includes(event.key) && up());
@@ -120,18 +128,49 @@ export class Panel {
     this.#control("captions").setAttribute("aria-pressed", String(shown));
   }
 
-  #openSettings(open) {
-    this.#part("settings").hidden = !open;
-    this.#control("settings").setAttribute("aria-expanded", String(open));
-    if (open) this.#settings.refresh();
+  /** What was chosen before holds from the first call on. */
+  #applyChoices({ turn_preset, turn_custom: own, speed = 1, interruptible = true }) {
+    const { microphone = "", output = "", volume = 1 } = kept();
+    const preset = turn_preset || "normal";
+    const call = this.#call;
+    call.configure({ numbers: own?.type ? own : null, preset, microphone, speed, interruptible });
+    call.speaker.volume = volume;
+    if (output) call.speaker.setOutput(output);
+    this.#showPreset(preset);
   }
 
-  async #openDetails(open) {
-    this.#part("details").hidden = !open;
-    this.#part("signal").setAttribute("aria-expanded", String(open));
-    if (!open) return;
-    this.#details ??= import("./details.js").then(({ Details }) => new Details(this.#part("details"), this.#call));
-    (await this.#details).show();
+  #showPreset(preset) {
+    if (preset !== "push_to_talk") this.#spokenPreset = preset;
+    this.#setting("turn_preset").value = preset;
+  }
+
+  #choosePreset(preset) {
+    this.#showPreset(preset);
+    this.#call.configure({ preset });
+    this.onPreference({ turn_preset: preset });
+  }
+
+  /** Show or hide settings or details, by itself the other of both; they are loaded when they are opened first. */
+  async #open(name, open = null) {
+    const part = this.#part(name);
+    const button = name === "settings" ? this.#control(name) : this.#part("signal");
+    open ??= button.getAttribute("aria-expanded") !== "true";
+    button.setAttribute("aria-expanded", String(open));
+    if (!open) return void (part.hidden = true);
+    try {
+      const drawer = await (this.#drawers[name] ??= this.#make(name));
+      drawer.show();
+      part.hidden = button.getAttribute("aria-expanded") !== "true"; // closed again meanwhile
+    } catch {
+      delete this.#drawers[name];
+      button.setAttribute("aria-expanded", "false");
+      this.onFailed();
+    }
+  }
+
+  async #make(name) {
+    const [{ default: Drawer }] = await Promise.all([DRAWERS[name](), stylesheet(this.#root.dataset.drawersCss)]);
+    return new Drawer(this.#part(name), { call: this.#call, onPreference: this.onPreference, onPreset: (preset) => this.#choosePreset(preset) });
   }
 
   #render(state, previous) {
@@ -144,7 +183,7 @@ export class Panel {
     const label = this.#button.querySelector("[data-label]");
     if (label) label.textContent = t(busy ? "end_voice" : "start_voice");
     else this.#button.setAttribute("aria-label", t(busy ? "end_voice" : "start_voice"));
-    this.#button.querySelector("use").setAttribute("href", busy ? "#i-end" : "#i-speaker");
+    this.#button.querySelector("use").setAttribute("href", busy ? "#i-end" : "#i-wave");
     this.#say(state);
     const mute = this.#control("mute");
     mute.setAttribute("aria-pressed", String(state.muted));
@@ -154,7 +193,7 @@ export class Panel {
     this.#control("interrupt").disabled = !(state.name === "speaking" || state.name === "thinking");
     const signal = this.#part("signal");
     signal.dataset.quality = signalOf(state);
-    signal.setAttribute("aria-label", t("signal_details", { signal: t(`signal_${signalOf(state)}`) }));
+    signal.title = signal.ariaLabel = t("signal_details", { signal: t(`signal_${signalOf(state)}`) });
     if (busy !== isBusy(previous)) this.#run(busy);
     if (state.name !== previous.name && !busy) this.#finish(state);
     else if (state.summary && state.summary !== previous.summary) this.#summarise(state.summary);
@@ -182,8 +221,10 @@ export class Panel {
   #showLetter(name, letter) {
     if (name === "mute") this.#muteKey = letter.toUpperCase();
     const button = this.#root.querySelector(`button[data-act="${name}"]`);
-    if (letter) button?.setAttribute("aria-keyshortcuts", letter.toUpperCase());
-    else button?.removeAttribute("aria-keyshortcuts");
+    if (!button) return;
+    button.title = letter ? `${button.ariaLabel ?? ""} (${letter.toUpperCase()})` : button.ariaLabel;
+    if (letter) button.setAttribute("aria-keyshortcuts", letter.toUpperCase());
+    else button.removeAttribute("aria-keyshortcuts");
   }
 
   #hintMuted() {
@@ -216,7 +257,7 @@ export class Panel {
     const { startedAt } = this.#call.state;
     this.#part("clock").textContent = clock(startedAt === null ? 0 : performance.now() - startedAt);
     this.#showStrip(this.#call.state);
-    if (!this.#part("details").hidden) this.#openDetails(true);
+    if (!this.#part("details").hidden) this.#open("details", true);
   }
 
   #showStrip(state) {
@@ -246,8 +287,8 @@ export class Panel {
 
   /** A call is over: the problem or the summary takes the place of the controls. */
   #finish(state) {
-    this.#openSettings(false);
-    this.#openDetails(false);
+    this.#open("settings", false);
+    this.#open("details", false);
     const problem = this.#part("problem");
     const summary = this.#part("summary");
     problem.hidden = state.name !== "error";

@@ -5,32 +5,31 @@ import { listDevices } from "./devices.js";
 import { keep, kept } from "./kept_choices.js";
 import { isBusy } from "./names.js";
 
-export class PanelSettings {
+export default class PanelSettings {
   #root;
   #call;
   #onPreference;
+  #onPreset;
   #saved = null; // what the next call needs is on its way to the server
-  #spokenPreset; // the preset to return to when push-to-talk is switched off
 
-  constructor({ root, call, preferences, onPreference }) {
+  /** `onPreset(preset)`: another turn detection was chosen. */
+  constructor(root, { call, onPreference, onPreset }) {
     this.#root = root;
     this.#call = call;
     this.#onPreference = onPreference;
-    const { microphone = "", output = "", volume = 1 } = kept();
-    const preset = preferences.turn_preset || "normal";
-    this.#spokenPreset = preset === "push_to_talk" ? "normal" : preset;
-    const { speed = 1, interruptible = true } = preferences;
-    this.#field("turn_preset").value = preset;
-    this.#field("volume").value = volume;
+    this.#onPreset = onPreset;
+    const { speed, interruptible } = call.settings;
+    this.#field("volume").value = kept().volume ?? 1;
     this.#field("speed").value = speed;
     this.#field("interruptible").checked = interruptible;
-    call.configure({ numbers: this.#numbers(), preset, microphone, speed, interruptible });
-    this.#showNumbers(preset);
-    call.speaker.volume = volume;
-    if (output) call.speaker.setOutput(output);
     root.addEventListener("change", (event) => this.#changed(event.target));
     root.addEventListener("input", (event) => event.target.dataset.set === "volume" && this.#changed(event.target));
-    navigator.mediaDevices?.addEventListener?.("devicechange", () => this.refresh());
+    root.addEventListener("click", ({ target }) => {
+      const button = target.closest("[data-act]");
+      if (button?.dataset.act === "sample") this.#hearVoice(button);
+      if (button?.dataset.act === "restart") this.#restart();
+    });
+    navigator.mediaDevices?.addEventListener?.("devicechange", () => this.show());
   }
 
   #field(name) {
@@ -39,19 +38,6 @@ export class PanelSettings {
 
   #part(name) {
     return this.#root.querySelector(`[data-part="${name}"]`);
-  }
-
-  setTalkMode(on) {
-    const preset = on ? "push_to_talk" : this.#spokenPreset;
-    this.#field("turn_preset").value = preset;
-    this.#choose(preset);
-  }
-
-  #choose(preset) {
-    if (preset !== "push_to_talk") this.#spokenPreset = preset;
-    this.#showNumbers(preset);
-    this.#call.configure({ preset });
-    this.#onPreference({ turn_preset: preset });
   }
 
   #showNumbers(preset) {
@@ -81,7 +67,7 @@ export class PanelSettings {
     const { set, kept, number } = field.dataset;
     if (number) this.#chooseNumbers(field);
     else if (kept) this.#keep(set, field.value, kept === "later");
-    else if (set === "turn_preset") this.#choose(field.value);
+    else if (set === "turn_preset") (this.#onPreset(field.value), this.#showNumbers(field.value));
     else if (set === "voice") this.#keep("voice", field.value, true);
     else if (set === "volume") {
       this.#call.speaker.volume = Number(field.value);
@@ -113,7 +99,7 @@ export class PanelSettings {
   }
 
   /** Play the chosen voice's sample. The microphone is not listened to meanwhile, or the call would hear it. */
-  async hearVoice(button) {
+  async #hearVoice(button) {
     const { toggleSample } = await import("./sample.js");
     this.#call.dispatch({ type: "interrupt" });
     this.#call.hushed = true;
@@ -123,7 +109,7 @@ export class PanelSettings {
   }
 
   /** The call anew, with what was chosen. Call it inside the person's tap. */
-  async restart() {
+  async #restart() {
     this.#offerRestart(false);
     this.#call.prime();
     this.#call.dispatch({ type: "end" });
@@ -131,9 +117,10 @@ export class PanelSettings {
     this.#call.start();
   }
 
-  /** List the devices and give advice about echo. */
-  async refresh() {
+  /** Bring it up to date: the turn detection, the devices, advice about echo. */
+  async show() {
     const { microphone, output } = kept();
+    this.#showNumbers(this.#field("turn_preset").value);
     listDevices("audioinput", this.#field("microphone"), microphone);
     const outputs = await listDevices("audiooutput", this.#field("output"), output);
     this.#root.querySelector("[data-part=output-choice]").hidden = !this.#call.speaker.canChooseOutput || !outputs;

@@ -5,7 +5,6 @@ export const FRAME_SAMPLES = 960; // 40 ms
 export const RING_SAMPLES = 60 * RATE_HZ;
 
 export const msOf = (samples) => Math.floor((samples * 1000) / RATE_HZ);
-export const samplesOf = (ms) => Math.round((ms * RATE_HZ) / 1000);
 
 /** Root mean square of Int16 samples, 0 to 1. */
 export function level(samples) {

@@ -11,16 +11,8 @@ const STEADY_MS = 5_000; // a connection shorter than this does not start the co
 
 const quietly = () => {};
 
-/** A refusal of the mint: `code`, `message`, `status`, `retryAfterMs` (null when it makes no sense to wait). */
-export class MintError extends Error {
-  constructor({ code, message, status = 0, retryAfterMs = null }) {
-    super(message);
-    Object.assign(this, { code, status, retryAfterMs });
-  }
-}
-
 /**
- * `mint(resumeSessionId)` resolves to the mint's answer or rejects with MintError.
+ * `mint(resumeSessionId)` resolves to the mint's answer or rejects with an error that has `code`, `status` (0: no answer) and `retryAfterMs`.
  * `on`: `minted(answer)`, `opened()`, `ready(message)`, `message(object)`, `audio(ArrayBuffer)`, `trip(ms there and back)`,
  * `lost({attempt, of, waitMs})`, `over({code, reason, message, retryAfterMs, summary})` once at the end: `reason` is "over" or "stop", see retry.js.
  * `hello()` gives the fields of the first message.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { MintError, RelayLink } from "../../static/voice/socket.js";
+import { RelayLink } from "../../static/voice/socket.js";
 
 let sockets;
 let now;
@@ -191,7 +191,7 @@ test("connections that die young do not start the count of tries anew", async ()
 });
 
 test("a refusal says why, at once", async () => {
-  const { link, last } = made(new MintError({ code: "quota", status: 429, retryAfterMs: 60_000, message: "Spent." }));
+  const { link, last } = made(Object.assign(new Error("Spent."), { code: "quota", status: 429, retryAfterMs: 60_000 }));
   link.open();
   await settled();
   assert.deepEqual(last("over"), { code: "quota", reason: "stop", message: "Spent.", retryAfterMs: 60_000 });
