@@ -52,6 +52,6 @@ export class Captions {
     this.#element.hidden = !this.shown || text === "";
     // The line being spoken stays in view: whole lines, so that none is cut through.
     const line = parseFloat(getComputedStyle(this.#element).lineHeight);
-    this.#element.scrollTop = Math.max(0, Math.round(this.#said.offsetHeight / line) - 2) * line;
+    this.#element.scrollTop = Math.max(0, Math.round(this.#said.offsetHeight / line) - 1) * line;
   }
 }
