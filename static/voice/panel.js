@@ -160,7 +160,9 @@ export class Panel {
     try {
       const drawer = await (this.#drawers[name] ??= this.#make(name));
       drawer.show();
+      const opens = part.hidden;
       part.hidden = button.getAttribute("aria-expanded") !== "true"; // closed again meanwhile
+      if (opens) part.scrollIntoView({ block: "nearest" }); // in a low window the panel scrolls
     } catch {
       delete this.#drawers[name];
       button.setAttribute("aria-expanded", "false");
