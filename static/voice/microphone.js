@@ -68,7 +68,7 @@ export class Microphone extends EventTarget {
       return false;
     }
     this.#stream = stream;
-    stream.getAudioTracks()[0].addEventListener("ended", () => this.#stream === stream && this.dispatchEvent(new Event("lost")));
+    stream.getAudioTracks()[0].onended = () => this.dispatchEvent(new Event("lost"));
     try {
       await this.#connect();
     } catch (error) {
@@ -136,7 +136,10 @@ export class Microphone extends EventTarget {
   }
 
   #release() {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    for (const track of this.#stream?.getTracks() ?? []) {
+      track.onended = null; // an ended track stays for seconds, and so would who listens to it
+      track.stop();
+    }
     this.#source?.disconnect();
     this.#stream = this.#source = null;
   }

@@ -90,8 +90,7 @@ export class Panel {
 
   #solve() {
     const { action } = describe(this.#call.state.problem);
-    if (action === "again" || action === "later") this.#call.start();
-    else if (action === "sound") this.#call.start();
+    if (["again", "later", "sound"].includes(action)) this.#call.start();
     else if (action === "sign_in") location.assign(this.#urls.login);
     else if (action === "usage") location.assign(this.#urls.usage);
     else if (action === "reload") location.reload();
