@@ -69,7 +69,7 @@ class Account(View):
         return self._page(request)
 
     @transaction.atomic
-    def post(self, request: HttpRequest) -> HttpResponseBase:
+    def post(self, request: HttpRequest) -> HttpResponse:
         """Carry out one of the three forms."""
         match request.POST.get("action"):
             case "email":
@@ -99,7 +99,7 @@ class Account(View):
         messages.success(request, _("Your preferences were saved."))
         return redirect("account")
 
-    def _delete(self, request: HttpRequest) -> HttpResponseBase:
+    def _delete(self, request: HttpRequest) -> HttpResponse:
         form = DeleteAccountForm(request, _person(request), request.POST, auto_id="delete_%s")
         if not form.is_valid():
             return self._page(request, status=400, delete_form=form)
@@ -122,12 +122,12 @@ class Account(View):
 class LogOut(LogoutView):
     """Django's page; what the browser kept of this person, such as a half-written message, goes too."""
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """To the login."""
         return forget(super().post(request, *args, **kwargs))
 
 
-def forget(answer: HttpResponseBase) -> HttpResponseBase:
+def forget(answer: HttpResponse) -> HttpResponse:
     """Have the browser clear away what our pages stored in it."""
     answer["Clear-Site-Data"] = '"storage"'
     return answer

@@ -142,6 +142,7 @@ async def test_who_did_what_when_and_from_where_can_be_told_afterwards(
     assert not [line for line in lines if WORDS in line or "ada-secret" in line]
     row = await RealtimeSession.objects.aget(pk=second)
     assert (row.user_id, row.end_reason) == (ada.pk, "operator")
+    assert row.ended_at is not None
     assert row.started_at < row.ended_at
     noted = await LogEntry.objects.aget()
     assert (noted.user_id, noted.object_id) == (operator.pk, second)

@@ -192,7 +192,8 @@ async def test_of_two_hundred_sessions_none_survives_a_deactivation_in_the_middl
 
     pages = await sync_to_async(mint_all)()
     dice.shuffle(pages)
-    refused, closed = 0, []
+    refused = 0
+    closed: list[int | None] = []
 
     async def talk(page: Page) -> None:
         nonlocal refused
