@@ -4,13 +4,10 @@ The token in the handshake carries the person and the origin, so no cookie middl
 """
 
 import os
-import warnings
 
-# WhiteNoise hands files over as synchronous iterators, and Django reads them whole: of no use to who sees it say so.
-warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous", Warning)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceproject.settings")
 
-from django.core.asgi import get_asgi_application  # noqa: E402
+from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
