@@ -36,14 +36,12 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize("count", [18, pytest.param(1_000, marks=pytest.mark.long)])
 async def test_what_is_too_large_or_odd_is_refused_by_its_code_and_costs_no_memory(
     make_site: Any,
     ada: Any,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    count: int,
 ) -> None:
     caplog.set_level(logging.ERROR, logger="realtime")  # lines that are captured are memory too
     settings.REALTIME_MAX_SESSIONS_PER_USER = 100
@@ -63,7 +61,7 @@ async def test_what_is_too_large_or_odd_is_refused_by_its_code_and_costs_no_memo
     for number in range(9):  # what a process takes once
         await attack(number)
     before = resident_bytes()
-    for number in range(count):
+    for number in range(2 * len(ATTACKS)):
         await attack(number)
     await eventually(lambda: not site.switchboard.relays)
     await site.switchboard.journal.flush(5)
