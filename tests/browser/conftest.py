@@ -6,13 +6,15 @@ Run them in a process of their own (`make test` does): once the synchronous Play
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client, override_settings
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.pictures import Picture, keep
@@ -58,6 +61,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last, for a run that holds others too."""
     items.sort(key=lambda item: item.path.is_relative_to(HERE))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails tells what came from the microphones of its tabs."""
+    report = yield
+    if call.when == "call" and report.failed:
+        for tab in getattr(item, "funcargs", {}).get("tabs", ()):
+            with contextlib.suppress(PlaywrightError):  # a tab that is closed, or a page without the tap
+                report.sections.append(("Microphone", json.dumps(tab.evaluate("window.__microphone()"))))
+    return report
 
 
 def eventually(check: Callable[[], object], what: str, within_sec: float = 30.0) -> None:

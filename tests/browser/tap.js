@@ -1,9 +1,11 @@
 // Runs before the page's own code: listens in on whatever the page connects to a loudspeaker, and lets the test read it.
+// And counts what comes from its microphone, for the report of a test that fails.
 // The page is not changed by it. Its worklet comes from the page's own origin, so the page's policy stays in force.
 (() => {
   const taps = [];
   const sounds = [];
   const connect = AudioNode.prototype.connect;
+  let microphone = null; // the newest: it must be free to go
 
   async function listenIn(source, tap) {
     await source.context.audioWorklet.addModule("/__tap_worklet.js");
@@ -18,13 +20,35 @@
     connect.call(source, recorder);
   }
 
+  function countFrames(source, worklet) {
+    const now = () => Math.round(performance.now());
+    const counted = { source: new WeakRef(source), connectedAt: now(), firstFrameAt: null, firstSoundAt: null, frames: 0, loudest: 0 };
+    microphone = counted;
+    worklet.port.addEventListener("message", ({ data }) => {
+      if (!data.frame) return;
+      counted.frames++;
+      counted.firstFrameAt ??= now();
+      counted.loudest = new Int16Array(data.frame).reduce((most, value) => Math.max(most, Math.abs(value)), counted.loudest);
+      if (counted.loudest > 1_000) counted.firstSoundAt ??= now();
+    });
+  }
+
   AudioNode.prototype.connect = function (target, ...rest) {
+    if (this instanceof MediaStreamAudioSourceNode && target instanceof AudioWorkletNode) countFrames(this, target);
     if (target instanceof AudioDestinationNode) {
       const tap = { rateHz: this.context.sampleRate, blocks: [], problem: null };
       taps.push(tap);
       listenIn(this, tap).catch((error) => { tap.problem = String(error); });
     }
     return connect.call(this, target, ...rest);
+  };
+
+  // What came from the newest microphone, after the page's own muting; times in ms since the page began. null: there was none.
+  window.__microphone = () => {
+    if (!microphone) return null;
+    const { source, ...counted } = microphone;
+    const [track] = source.deref()?.mediaStream.getAudioTracks() ?? [];
+    return { ...counted, now: Math.round(performance.now()), context: source.deref()?.context.state, track: track?.readyState, muted: track?.muted };
   };
 
   // When silence turned into sound, each time: ms since 1970.
