@@ -16,6 +16,8 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from chart import Axis, Line, chart
+
 BASE_S, CAP_S, TRIES, GRACE_S = 0.5, 30.0, 8, 60.0
 TIMEOUT_S = 10.0
 SHED_S, REFUSAL_S = 3.0, 0.002
@@ -85,40 +87,14 @@ def simulate(
     return Result(back, gave_up, max(seconds), seconds)
 
 
-def chart(curves: list[tuple[str, int, list[float]]]) -> str:
-    """An SVG: share of the pages that are back over time, for each name, number of pages, and moments."""
-    width, height, left, bottom, last_s = 640, 300, 50, 40, 60.0
-    colours = ("#6d28d9", "#0f766e", "#b45309", "#be123c")
-    plot_w, plot_h = width - left - 20, height - bottom - 20
-
-    def at(seconds: float, share: float) -> str:
-        return f"{left + plot_w * min(seconds, last_s) / last_s:.1f},{20 + plot_h * (1 - share):.1f}"
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
-        'font-family="sans-serif" font-size="11">',
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+def curve(pages: int, back_s: list[float]) -> list[tuple[float, float]]:
+    """Share of the pages that are back, over time."""
+    ordered = sorted(moment for moment in back_s if moment <= GRACE_S)
+    return [
+        (0.0, 0.0),
+        *((moment, (place + 1) / pages) for place, moment in enumerate(ordered)),
+        (GRACE_S, len(ordered) / pages),
     ]
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        x, y = at(0, share).split(",")
-        parts.append(f'<line x1="{x}" y1="{y}" x2="{width - 20}" y2="{y}" stroke="#ddd"/>')
-        parts.append(f'<text x="{left - 6}" y="{float(y) + 4:.0f}" text-anchor="end">{share:.0%}</text>')
-    for second in range(0, 61, 10):
-        x, y = at(second, 0).split(",")
-        parts.append(f'<text x="{x}" y="{float(y) + 16:.0f}" text-anchor="middle">{second} s</text>')
-    for number, (name, pages, back) in enumerate(curves):
-        ordered = sorted(back)
-        step = max(1, len(ordered) // 200)
-        points = [at(0, 0)] + [at(ordered[i], (i + 1) / pages) for i in range(0, len(ordered), step)]
-        points.append(at(last_s, len(ordered) / pages))
-        colour = colours[number % len(colours)]
-        parts.append(
-            f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{" ".join(points)}"/>'
-        )
-        parts.append(
-            f'<text x="{width - 30}" y="{plot_h - 10 - 16 * number}" text-anchor="end" fill="{colour}">{name}</text>'
-        )
-    return "\n".join([*parts, "</svg>", ""])
 
 
 MODES: dict[str, dict[str, bool]] = {"none": {"jitter": False}, "jitter": {}, "jitter, shed": {"sheds": True}}
@@ -153,15 +129,17 @@ def main() -> None:
             print(f"{pages:8} {cores:6} {name:>11} {times} {found.peak_per_s:8} {found.gave_up:8}")
     if arguments.chart:
         cases = ((200, 3, "jitter"), (500, 3, "jitter"), (1_000, 3, "jitter"), (1_000, 3, "jitter, shed"))
-        curves = [
-            (
+        lines = [
+            Line(
                 f"{pages:,} pages, {cores} cores, {how}",
-                pages,
-                simulate(pages, cores, cost_s, **MODES[how]).back_s,
+                curve(pages, simulate(pages, cores, cost_s, **MODES[how]).back_s),
+                dots=False,
             )
             for pages, cores, how in cases
         ]
-        arguments.chart.write_text(chart(curves), encoding="utf-8")
+        seconds = Axis(range(0, 61, 10), words=[f"{second} s" for second in range(0, 61, 10)])
+        shares = Axis((0, 0.25, 0.5, 0.75, 1), words=("0 %", "25 %", "50 %", "75 %", "100 %"))
+        arguments.chart.write_text(chart("Pages that are back", seconds, shares, lines), encoding="utf-8")
 
 
 if __name__ == "__main__":
