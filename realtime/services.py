@@ -42,9 +42,9 @@ def latest_probe() -> ProbeRun | None:
 
 def end_for_operator(session_ids: Iterable[UUID]) -> int:
     """End live sessions from outside their process, which hangs up when it next renews its leases; returns how many."""
-    live = RealtimeSession.objects.active().filter(pk__in=list(session_ids)).order_by("pk")
+    rows = RealtimeSession.objects.active().filter(pk__in=list(session_ids)).order_by("pk")
     with transaction.atomic():
-        live = list(live.select_for_update(no_key=True).values_list("pk", flat=True))
+        live = list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
         for session_id in live:
             close_session(session_id=session_id, reason="operator", counters={})
     return len(live)
