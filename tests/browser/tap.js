@@ -25,7 +25,7 @@
     const counted = { source: new WeakRef(source), connectedAt: now(), firstFrameAt: null, firstSoundAt: null, frames: 0, loudest: 0 };
     microphone = counted;
     worklet.port.addEventListener("message", ({ data }) => {
-      if (!data.frame) return;
+      if (!data.frame?.byteLength) return; // the page has handed it on
       counted.frames++;
       counted.firstFrameAt ??= now();
       counted.loudest = new Int16Array(data.frame).reduce((most, value) => Math.max(most, Math.abs(value)), counted.loudest);
