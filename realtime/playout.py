@@ -5,7 +5,7 @@ Pure bookkeeping and bytes; no sockets. Counts are samples at 24 kHz of one item
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from realtime.audio import BYTES_PER_SAMPLE, samples_to_ms
@@ -13,15 +13,57 @@ from realtime.browser_events import message
 from realtime.effects import Effect, SendBrowser, SendBrowserAudio
 
 CHUNK_SAMPLES = 4_800  # 200 ms a frame
+PIECE_BYTES = 48_000  # a second
+
+
+@dataclass(slots=True)
+class Kept:
+    """PCM16 in the pieces that it came in: nothing is moved or copied when some is added, or some is forgotten."""
+
+    first: int = 0  # the sample that the first piece begins with
+    size: int = 0  # bytes
+    pieces: deque[bytes] = field(default_factory=deque)
+
+    @property
+    def end(self) -> int:
+        """The sample after the last one."""
+        return self.first + self.size // BYTES_PER_SAMPLE
+
+    def add(self, pcm: bytes) -> None:
+        """What follows. A long piece is cut, for it is forgotten as a whole."""
+        self.size += len(pcm)
+        if len(pcm) <= PIECE_BYTES:
+            self.pieces.append(pcm)
+        else:
+            self.pieces.extend(pcm[at : at + PIECE_BYTES] for at in range(0, len(pcm), PIECE_BYTES))
+
+    def slice(self, start: int, stop: int) -> bytes:
+        """Samples [start, stop), which must be there."""
+        found, at = [], self.first
+        for piece in self.pieces:
+            if at >= stop:
+                break
+            end = at + len(piece) // BYTES_PER_SAMPLE
+            if end > start:
+                low, high = max(start - at, 0) * BYTES_PER_SAMPLE, (stop - at) * BYTES_PER_SAMPLE
+                found.append(piece[low:high])
+            at = end
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def forget(self, before: int) -> None:
+        """Give back the pieces that lie wholly before this sample."""
+        while self.pieces and self.first + len(self.pieces[0]) // BYTES_PER_SAMPLE <= before:
+            gone = len(self.pieces.popleft())
+            self.size -= gone
+            self.first += gone // BYTES_PER_SAMPLE
 
 
 @dataclass(slots=True)
 class ItemAudio:
-    """One item's speech. `kept` holds samples from `kept_from` on: what was not heard yet may have to be sent again."""
+    """One item's speech. `kept` holds what was not heard yet, for it may have to be sent again."""
 
     item_id: str
-    kept: bytearray = field(default_factory=bytearray)
-    kept_from: int = 0
+    kept: Kept = field(default_factory=Kept)
     sent: int = 0
     heard: int = 0
     finished: bool = False  # the upstream made all of it
@@ -32,7 +74,7 @@ class ItemAudio:
     @property
     def produced(self) -> int:
         """Samples the upstream made so far."""
-        return self.kept_from + len(self.kept) // BYTES_PER_SAMPLE
+        return self.kept.end
 
     @property
     def fully_heard(self) -> bool:
@@ -41,15 +83,11 @@ class ItemAudio:
 
     def slice(self, start: int, stop: int) -> bytes:
         """Samples [start, stop) that are still kept."""
-        low = (start - self.kept_from) * BYTES_PER_SAMPLE
-        return bytes(self.kept[low : (stop - self.kept_from) * BYTES_PER_SAMPLE])
+        return self.kept.slice(start, stop)
 
     def forget_heard(self) -> None:
-        """Give back the memory of what was heard, in steps, so that the buffer is not moved for every report."""
-        spare = min(self.heard, self.sent) - self.kept_from
-        if spare >= CHUNK_SAMPLES * 5 or (self.fully_heard and spare):
-            del self.kept[: spare * BYTES_PER_SAMPLE]
-            self.kept_from += spare
+        """Give back the memory of what was heard."""
+        self.kept.forget(min(self.heard, self.sent))
 
 
 class Playout:
@@ -76,7 +114,7 @@ class Playout:
         item = self.items.get(item_id)
         if item is None:
             item = self.items[item_id] = ItemAudio(item_id)
-        item.kept += pcm
+        item.kept.add(pcm)
         return True
 
     def flow(self, item_id: str, pcm: bytes) -> bool:
@@ -89,13 +127,13 @@ class Playout:
             return False
         samples, held_bytes, ahead = len(pcm) // BYTES_PER_SAMPLE, len(pcm), 0
         for other in self.items.values():
-            held_bytes += len(other.kept)
+            held_bytes += other.kept.size
             ahead += other.sent - other.heard
-        if item.sent != item.kept_from + len(item.kept) // BYTES_PER_SAMPLE or samples > CHUNK_SAMPLES:
+        if item.sent != item.kept.end or samples > CHUNK_SAMPLES:
             return False
         if held_bytes > self.cap_bytes or ahead + samples > self.ahead_samples:
             return False
-        item.kept += pcm
+        item.kept.add(pcm)
         item.sent += samples
         return True
 
@@ -107,7 +145,7 @@ class Playout:
     @property
     def held_bytes(self) -> int:
         """Bytes kept for all items: the back-pressure measure."""
-        return sum(len(item.kept) for item in self.items.values())
+        return sum(item.kept.size for item in self.items.values())
 
     # -- to the page
 
@@ -196,7 +234,7 @@ class Playout:
         for item in flushed:
             if self.keeps:
                 item.tail, item.tail_from = item.slice(item.heard, item.sent), item.heard
-            item.kept_from, item.kept = item.produced, bytearray()
+            item.kept = Kept(item.produced)
             self.cleared[item.item_id] = item
         return flushed
 
@@ -221,10 +259,10 @@ class Playout:
             if held_before and received is not None and item.item_id != received[0]:
                 continue  # the page holds all of the items before the one it names
             if held_before and received is not None:
-                item.sent = max(item.kept_from, min(item.sent, received[1]))
+                item.sent = max(item.kept.first, min(item.sent, received[1]))
                 held_before = False
             else:
-                item.sent = max(item.kept_from, min(item.heard, item.sent))
+                item.sent = max(item.kept.first, min(item.heard, item.sent))
             item.ended = False  # the end may have been lost with the connection
             if first is None and item.sent < item.produced:
                 first = {"item_id": item.item_id, "samples": item.sent}

@@ -449,6 +449,7 @@ class Session(SessionUpstream):
             self.out.append(CloseBrowser(4408))
             self.out += self.browser_gone(self.now_ms)
         elif name == "stall":
+            self.turns.not_taken(self.now_ms)
             self.out.append(CloseBrowser(4508))
             self.out += self.browser_gone(self.now_ms)
         elif name == "grace":

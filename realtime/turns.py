@@ -163,12 +163,18 @@ class Turns:
                 audio.tail = b""
                 self.guessed[item_id] = audio
 
+    def not_taken(self, now_ms: int) -> None:
+        """The page takes no more: the answer ends with what it told of, and the memory of the rest is given back."""
+        self.interrupt(now_ms)
+        for item_id in list(self.talk.playout.cleared):
+            self._settle(item_id, None, now_ms)
+
     def came_back(self, item_id: str) -> None:
         """The page holds this item. One that was cut while it was away still sounds there: tell it again."""
         if item_id in self.talk.cut:
             self.talk.out.append(SendBrowser(message("audio.clear", item_id=item_id)))
 
-    def _settle(self, item_id: str, samples: int, now_ms: int) -> None:
+    def _settle(self, item_id: str, samples: int | None, now_ms: int) -> None:
         """What was heard of a flushed item is known: tell the upstream, keep it, show it."""
         audio = self.talk.playout.settle(item_id, samples)
         self.talk.keep_heard(now_ms)
