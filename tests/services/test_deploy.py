@@ -182,6 +182,7 @@ def test_the_compose_file_names_only_what_exists() -> None:
     port = re.search(r"EXPOSE (\d+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
     assert port
     assert re.findall(r"server (\S+) ", addresses) == [f"worker:{port[1]}"] * 2
+    assert "max_fails=0" in addresses.split("upstream voice_sockets")[1]  # as in nginx/workers.conf
 
 
 def test_a_backup_can_be_restored(site: Site, folder: Path) -> None:

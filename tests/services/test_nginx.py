@@ -185,6 +185,31 @@ def test_when_a_worker_is_gone_its_sessions_are_sent_to_another(folder: Path, ad
             assert (status, worker) == (101, str(left.port))
 
 
+def test_workers_that_are_started_anew_one_after_the_other_are_there_at_once(
+    folder: Path, address: str
+) -> None:
+    ids = [uuid4() for _ in range(9)]
+
+    def all_get_in(nginx: Nginx, stack: contextlib.ExitStack) -> set[str]:
+        found = set()
+        for session_id in ids:
+            status, worker, connection = upgrade(nginx, address, session_id)
+            stack.callback(connection.close)  # calls last: nginx counts a socket as a success when it ends
+            assert status == 101
+            found.add(worker)
+        return found
+
+    with contextlib.ExitStack() as stack:
+        first, second = (stack.enter_context(Echo()) for _ in range(2))
+        names = [str(first.port), str(second.port)]
+        nginx = stack.enter_context(Nginx(folder / "nginx-anew", [first.port, second.port] * 2))
+        first.stop()
+        assert all_get_in(nginx, stack) == {names[1]}
+        first = stack.enter_context(Echo(port=first.port))
+        second.stop()
+        assert all_get_in(nginx, stack) == {names[0]}
+
+
 def test_one_address_has_twenty_sockets(nginx: Nginx, address: str) -> None:
     with contextlib.ExitStack() as stack:
         statuses = []
