@@ -14,6 +14,7 @@ from realtime.audio import decode_base64, samples_to_ms
 from realtime.browser_events import message
 from realtime.effects import RecordUsage, RunTool, SendBrowser, SendBrowserAudio, SendUpstream
 from realtime.exceptions import FATAL_UPSTREAM_CODES
+from realtime.gate import Phase
 from realtime.latency import TurnMarks
 from realtime.talk import Talk
 from realtime.transcript import COMPLETED, FAILED, INTERRUPTED, PENDING, UNANSWERED, Item
@@ -141,7 +142,7 @@ class Answers:
         item_event, response_id = up.object_of(event, "item"), up.id_of(event, "response_id")
         if item_event.get("type") == "function_call":
             if response_id not in self.talk.gate.cancelled and item_event.get("status") == "completed":
-                self._run_tool(item_event, now_ms)
+                self._run_tool(item_event, response_id, now_ms)
             return
         item = self._answer_item(up.id_of(item_event, "id"), response_id, now_ms)
         if item is None:
@@ -191,13 +192,14 @@ class Answers:
                 )
             )
         )
+        if status == "failed" and (code in FATAL_UPSTREAM_CODES or not was_cut):
+            self.failed(code)  # before what waits is asked for: that is not the message that failed
         self.talk.out += self.talk.gate.done(response_id, now_ms)
-        if status == "failed":
-            self._answer_failed(code)
+        self._go_on_after_tools(now_ms)
         self.talk.out += self.talk.playout.due()
 
-    def _answer_failed(self, code: str | None) -> None:
-        """An answer that failed says so: the upstream often sends no separate error."""
+    def failed(self, code: str | None) -> None:
+        """An answer that failed, or never began, says so: the upstream often sends no separate error."""
         if code in FATAL_UPSTREAM_CODES:
             self.talk.fatal_code = code
             return
@@ -223,10 +225,13 @@ class Answers:
                     self.talk.out.append(self.talk.transcript.record(item))
                 break
 
-    def _run_tool(self, call: dict[str, Any], now_ms: int) -> None:
+    def _run_tool(self, call: dict[str, Any], response_id: str, now_ms: int) -> None:
         name, call_id = up.id_of(call, "name"), up.id_of(call, "call_id")
         arguments = up.text_of(call, "arguments", 16_000)
+        if not self.talk.tools_running:
+            self.talk.tools_abandoned = False
         self.talk.tools_running[call_id] = now_ms
+        self.talk.tools_response = response_id
         self.talk.note("tool.called", now_ms, name=name[:64])
         self.talk.out.append(SendBrowser(message("tool.status", name=name, status="running")))
         self.talk.out.append(RunTool(name, call_id, arguments))
@@ -242,10 +247,24 @@ class Answers:
         )
         self.talk.out.append(SendUpstream(up.create_tool_output(call_id, output)))
         self.talk.allowance.told(output)
-        if not self.talk.tools_running:
-            self.talk.tool_rounds += 1
-            if self.talk.tool_rounds <= MAX_TOOL_ROUNDS:
-                self.talk.out += self.talk.gate.want(now_ms)
+        self.talk.tools_returned += 1
+        self._go_on_after_tools(now_ms)
+
+    def _go_on_after_tools(self, now_ms: int) -> None:
+        """Ask for one answer to all results: after the last of them, and after the answer that called for them."""
+        talk = self.talk
+        calling = talk.gate.phase is Phase.ACTIVE and talk.gate.active_id == talk.tools_response
+        if talk.tools_running or calling or not talk.tools_returned:
+            return
+        talk.tools_returned = 0
+        if talk.tools_abandoned:
+            talk.tools_abandoned = False
+            return
+        talk.tool_rounds += 1
+        if talk.tool_rounds <= MAX_TOOL_ROUNDS:
+            talk.out += talk.gate.want(now_ms)
+        else:
+            self.failed(None)
 
     def _note_first_delta(self, item: Item, now_ms: int, *, spoken: bool) -> None:
         marks = self.talk.marks.get(item.response_id)

@@ -141,6 +141,12 @@ class RealtimeConsumer(AsyncConsumer):
             if reader is not None and ears is not None:
                 reader.cancel()
                 ears.broken.cancel()
+                for heard in (
+                    reader,
+                    ears.broken,
+                ):  # both may have failed; the first one counts, and nobody asks again
+                    if heard.done() and not heard.cancelled():
+                        heard.exception()
             if relay is not None:
                 relay.detach(link)
             # A returned application leaves the socket open on some servers: close it, whatever happened.

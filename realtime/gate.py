@@ -12,7 +12,10 @@ from enum import Enum
 from realtime.effects import SendUpstream
 from realtime.upstream_events import cancel_response, create_response
 
-REQUEST_DEADLINE_MS = 10_000  # asked, but no response.created and no error: ask again or give up
+REQUEST_DEADLINE_MS = 10_000  # asked, but no response.created and no error: given up, and told
+OWED_DEADLINE_MS = (
+    2_000  # a turn that was spoken into an answer: how long the upstream may take to begin the next
+)
 MAX_COLLISIONS = 3
 
 
@@ -38,7 +41,11 @@ class ResponseGate:
         self.cancel_on_created = False
         self.cancelled: set[str] = set()  # responses whose late events are dropped
         self.asked_event_id = ""
-        self.since_ms = 0
+        self.owed = (
+            False  # a turn was committed, and the upstream has not begun the answer that it makes by itself
+        )
+        self.failed = False  # an answer was asked for in vain: to be told, and taken back
+        self.due_ms = 0  # when what was asked for, or is expected, is given up
         self.collisions = 0
         self.asked = 0
         self.starts_ms: list[int] = []
@@ -63,20 +70,21 @@ class ResponseGate:
         """Ask, if an answer is wanted and nothing runs."""
         if not self.wanted or self.held or self.busy or self.over_limit(now_ms) or not self.funded():
             return []
-        self.wanted = False
+        self.wanted = self.owed = False
         self.asked += 1
-        self.phase, self.since_ms = Phase.ASKED, now_ms
+        self.phase, self.due_ms = Phase.ASKED, now_ms + REQUEST_DEADLINE_MS
         self.asked_event_id = f"ask_{self.asked}"
         return [SendUpstream(create_response(self.asked_event_id))]
 
     def expect(self, now_ms: int) -> None:
-        """A turn was committed under VAD with automatic answers."""
+        """A turn was committed under VAD with automatic answers. While another answer runs, none may come of it."""
+        self.owed = True
         if not self.busy:
-            self.phase, self.since_ms = Phase.EXPECTED, now_ms
+            self.phase, self.due_ms = Phase.EXPECTED, now_ms + REQUEST_DEADLINE_MS
 
     def created(self, response_id: str, now_ms: int) -> list[SendUpstream]:
         """The upstream began a response. Cancelled at once when that was asked for before it existed."""
-        self.phase, self.active_id, self.since_ms = Phase.ACTIVE, response_id, now_ms
+        self.phase, self.active_id, self.owed = Phase.ACTIVE, response_id, False
         self.collisions = 0
         self.starts_ms.append(now_ms)
         if not self.cancel_on_created:
@@ -91,19 +99,24 @@ class ResponseGate:
         collided = self.phase is Phase.EXPECTED and self.collisions > 0
         if ours or collided:
             self.phase, self.active_id = Phase.FREE, None
-        return self.advance(now_ms)
+        sent = self.advance(now_ms)
+        if self.owed and not self.busy:
+            self.phase, self.due_ms = Phase.EXPECTED, now_ms + OWED_DEADLINE_MS
+        return sent
 
     def cancel(self, *, upstream_does_it: bool = False) -> list[SendUpstream]:
         """Stop the running or coming response; nothing when there is none. Its late events are dropped from now on."""
-        self.wanted = False
+        self.wanted = self.owed = False
         if self.phase is Phase.ACTIVE and self.active_id:
             self.asked_event_id = ""  # an error that is still on its way revives no wish
             if upstream_does_it:
                 self.cancelled.add(self.active_id)
                 return []
             return self._cancel_active()
-        if self.phase in (Phase.ASKED, Phase.EXPECTED) and not upstream_does_it:
-            self.cancel_on_created = True
+        if self.phase is Phase.ASKED or (self.phase is Phase.EXPECTED and not upstream_does_it):
+            self.cancel_on_created = (
+                True  # what was asked for and does not exist yet, no speech cancels upstream
+            )
         return []
 
     def _cancel_active(self) -> list[SendUpstream]:
@@ -122,35 +135,46 @@ class ResponseGate:
         collided = code == "conversation_already_has_active_response" and self.collisions < MAX_COLLISIONS
         if self.phase is Phase.ACTIVE:  # the one that we collided with was told before the error
             self.wanted = self.wanted or collided
-            return collided
+            self.failed = not collided
+            return True
         self.phase = Phase.FREE
         stopped, self.cancel_on_created = self.cancel_on_created, False  # there is nothing to stop any more
         if collided:
             self.collisions += 1
             self.wanted = self.wanted or not stopped  # asked again when the other one is done
-            self.phase, self.since_ms = Phase.EXPECTED, now_ms
-        return collided
+            self.phase, self.due_ms = Phase.EXPECTED, now_ms + REQUEST_DEADLINE_MS
+        else:
+            self.collisions = 0
+            self.failed = not stopped and not self.wanted  # what waits is asked for now, and stands for both
+        return True
 
     def deadline_ms(self) -> int | None:
-        """When a request that got no answer is given up."""
+        """When something is due here: a request is given up, or a wish may be asked for in a new minute."""
         if self.phase in (Phase.ASKED, Phase.EXPECTED):
-            return self.since_ms + REQUEST_DEADLINE_MS
-        return None
+            return self.due_ms
+        waits = self.wanted and not self.held and not self.busy and self.funded()
+        return self.starts_ms[0] + 60_000 if waits and len(self.starts_ms) >= self.per_minute else None
 
     def stuck(self, now_ms: int) -> list[SendUpstream]:
         """The running response says nothing any more: it is stopped, and what waits behind it is asked for."""
-        waiting = self.wanted
+        waiting = self.wanted or self.owed
         stop = self.cancel()
         self.wanted = waiting
         return stop + self.expired(now_ms)
 
     def expired(self, now_ms: int) -> list[SendUpstream]:
-        """The deadline passed: free again; a wish that still waits is asked for."""
-        self.phase, self.cancel_on_created = Phase.FREE, False
+        """The deadline passed: free again; a wish that still waits is asked for.
+
+        So is an answer that the upstream should have begun by itself. One that was asked for in vain has failed.
+        """
+        asked, stopped = self.phase is Phase.ASKED, self.cancel_on_created
+        self.phase, self.cancel_on_created, self.active_id = Phase.FREE, False, None
+        self.wanted = self.wanted or self.owed
+        self.failed = asked and not stopped and not self.wanted
         return self.advance(now_ms)
 
     def reset(self) -> None:
         """The upstream is gone: nothing runs any more. A wish stays."""
         self.wanted = self.wanted or self.phase is Phase.ASKED
-        self.phase, self.active_id, self.cancel_on_created = Phase.FREE, None, False
+        self.phase, self.active_id, self.cancel_on_created, self.owed = Phase.FREE, None, False, False
         self.cancelled.clear()

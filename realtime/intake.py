@@ -32,6 +32,9 @@ class Intake:
         self._held_bytes = 0
         self._unsettled: deque[bytes] = deque()  # sent, but not an item yet
         self._unsettled_bytes = 0
+        self._after_release: int | None = (
+            None  # bytes since push-to-talk was released; None: it is no item's end
+        )
 
     def attach(self, captured_samples: int) -> None:
         """A page says how much it has captured. The gap is granted on top of the pace: it was spoken in real time."""
@@ -69,6 +72,12 @@ class Intake:
         """How much of what the page had captured before it connected has not come yet."""
         return int(self._audio.credit) // BYTES_PER_MS
 
+    @property
+    def unsettled_ms(self) -> int:
+        """How much was sent that is no item yet."""
+        waiting = self._unsettled_bytes if self._after_release is None else self._after_release
+        return waiting // BYTES_PER_MS
+
     def not_sent(self, count_bytes: int) -> None:
         """Audio that was taken never reached the upstream."""
         self.dropped_bytes += count_bytes
@@ -94,12 +103,25 @@ class Intake:
         """The upstream is gone: the next one hears again what was no item yet."""
         self._held.extendleft(reversed(self._unsettled))
         self._held_bytes += self._unsettled_bytes
-        self.settled()
+        self._unsettled.clear()
+        self._unsettled_bytes, self._after_release = 0, None
+
+    def released(self) -> None:
+        """Push-to-talk: what was sent so far is to be an item; what comes from now on belongs to the next one."""
+        self._after_release = 0
 
     def settled(self) -> None:
-        """What was sent so far is an item now, or was thrown away."""
+        """What was sent, up to the last release if there was one, is an item now."""
+        left_bytes, self._after_release = self._after_release or 0, None
+        while self._unsettled and self._unsettled_bytes - len(self._unsettled[0]) >= left_bytes:
+            self._unsettled_bytes -= len(self._unsettled.popleft())
+
+    def thrown_away(self) -> None:
+        """Nothing that was sent or is held is to be an item."""
+        self._after_release = None
         self._unsettled.clear()
-        self._unsettled_bytes = 0
+        self._held.clear()
+        self._unsettled_bytes = self._held_bytes = 0
 
     def _hold(self, pcm: bytes) -> None:
         self._held.append(pcm)
@@ -112,6 +134,8 @@ class Intake:
     def _remember(self, pcm: bytes, speaking: bool) -> None:
         self._unsettled.append(pcm)
         self._unsettled_bytes += len(pcm)
+        if self._after_release is not None:
+            self._after_release += len(pcm)
         bound_ms = self.held_ms if speaking else QUIET_AUDIO_MS
         while self._unsettled_bytes > bound_ms * BYTES_PER_MS:
             self._unsettled_bytes -= len(self._unsettled.popleft())

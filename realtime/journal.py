@@ -42,7 +42,7 @@ RECORD_TYPES: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record of one session; `on_saved` is called with the message's id once it is committed.
+    """One record of one session; `on_saved` is called with item, message and stored status once it is committed.
 
     `key` is the record's own for good, in the spill file too: what has no other identity is stored once by it.
     """
@@ -50,7 +50,7 @@ class Entry:
     session_id: UUID
     conversation_id: UUID | None
     record: Record
-    on_saved: Callable[[str, str], None] | None = None
+    on_saved: Callable[[str, str, str], None] | None = None
     key: UUID = field(default_factory=uuid4)
 
     def to_line(self) -> str:
@@ -217,7 +217,10 @@ class Journal:
         self._unstuck()
         for entry, message_id in zip(batch, ids, strict=True):
             if entry.on_saved and message_id and isinstance(entry.record, RecordMessage):
-                entry.on_saved(entry.record.item_id, message_id)
+                try:
+                    entry.on_saved(entry.record.item_id, message_id, entry.record.status)
+                except Exception as error:  # of one session; the journal is everybody's
+                    logger.error("a page could not be told what is saved: %s", type(error).__name__)
         return True
 
     def _write_batch(self, batch: list[Entry]) -> list[str | None]:

@@ -284,8 +284,8 @@ class Relay:
             link.close(4508)
             self.perform(self.session.browser_gone(self.now_ms()))
 
-    def _saved(self, item_id: str, message_id: str) -> None:
-        self.perform(self.session.saved(item_id, message_id, self.now_ms()))
+    def _saved(self, item_id: str, message_id: str, status: str) -> None:
+        self.perform(self.session.saved(item_id, message_id, status, self.now_ms()))
 
     # ---- tasks -------------------------------------------------------------------------------------------
 
@@ -406,14 +406,16 @@ class Relay:
                 raise error
         return UpstreamLost()
 
-    def _upstream_said(self, raw: bytes) -> None:
-        """One message of the upstream."""
+    def _upstream_said(self, raw: bytes) -> bool | None:
+        """One message of the upstream. True: it is given up, and what it still says is not heard."""
+        if self._hang_up.is_set():
+            return True
         speech = upstream_events.speech_of(raw)
         if speech is not None:
             effects = self.session.upstream_speech(*speech, self.now_ms())
             if effects is None:
                 self._to_browser(speech[2])
-                return
+                return None
         else:
             try:
                 event = upstream_events.parse(raw)
@@ -422,6 +424,7 @@ class Relay:
             else:
                 effects = self.session.upstream_event(event, self.now_ms())
         self.perform(effects)
+        return None
 
     async def _write_upstream(self, link: UpstreamLink) -> None:
         """Send what waits; while nothing does, audio may go past the queue."""

@@ -34,6 +34,7 @@ from realtime.session_life import CONFIGURING, ENDED, IDLE_WARNING_MS, MINUTE_MS
 from realtime.session_upstream import SessionUpstream
 
 LIMIT_WARNING_MS = 60_000
+MIN_COMMIT_MS = 100  # the provider refuses a shorter one, and an answer to nothing would be asked for
 MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
 MAX_IGNORED_TYPES = 100  # counted by name; an upstream that invents more of them fills no memory
 MALFORMED_WINDOW_MS = 10_000
@@ -97,7 +98,8 @@ class Session(SessionUpstream):
             self.talk.snapshot(self.detached_at_ms - self.config.heartbeat_ms)
         self.out += self.talk.playout.due()
         self.talk.gate.held = self.draining
-        self.out += self.talk.gate.advance(now_ms)
+        if self.phase == READY:  # before, it would be lost with what waits for the last upstream
+            self.out += self.talk.gate.advance(now_ms)
         self._touch()
         return self._flush()
 
@@ -188,12 +190,21 @@ class Session(SessionUpstream):
             return  # the upstream commits by itself; a second commit would be an error
         self.turns.interrupt(self.now_ms)
         if self.phase == READY:
-            self.turns.committed_by_person(self.now_ms)
+            self._commit()
         else:
             self.pending_commit = True
 
+    def _commit(self) -> None:
+        if self.intake.unsettled_ms < MIN_COMMIT_MS:
+            self._warn("turn.too_short", "That was too short to be heard. Hold the key while you speak.")
+            return
+        self.commit_open = True
+        self.intake.released()
+        self.turns.committed_by_person(self.now_ms)
+
     def _on_input_clear(self, _said: dict[str, Any]) -> None:
-        self.intake.settled()
+        if not self.pending_commit:  # else what is held was released before
+            self.intake.thrown_away()
         self.talk.keeping.thrown_away()
         if self.phase == READY:
             self.out.append(SendUpstream(up.clear()))
@@ -223,6 +234,7 @@ class Session(SessionUpstream):
         if "interruptible" in said:
             self.talk.interruptible = said["interruptible"]
         if said.keys() & {"turn_detection", "turn_preset", "interruptible"}:
+            before = None if self.talk.turn_detection is None else dict(self.talk.turn_detection)
             if "turn_detection" in said:
                 self.talk.keeping.thrown_away()
                 self.talk.turn_detection = turn_detection_block(said["turn_detection"])
@@ -235,12 +247,16 @@ class Session(SessionUpstream):
                 self.talk.turn_detection["create_response"] = not self.talk.allowance.closed
             if self.phase == READY:
                 self._change(
-                    up.turn_detection_update(self.talk.turn_detection, self._change_id("turn_detection"))
+                    up.turn_detection_update(
+                        self.talk.turn_detection, self._change_id("turn_detection", before)
+                    )
                 )
         if "keep" in said:
             self._keep(said["keep"])
-        if "speed" in said and self.phase == READY:
-            self._change(up.speed_update(said["speed"], self._change_id("speed")))
+        if "speed" in said:
+            before, self.speed = self.speed, said["speed"]  # each later upstream is told it too
+            if self.phase == READY:
+                self._change(up.speed_update(said["speed"], self._change_id("speed", before)))
         self._event("configured", **{name: True for name in said if name != "type"})
 
     def _on_ping(self, said: dict[str, Any]) -> None:
@@ -272,8 +288,8 @@ class Session(SessionUpstream):
     def upstream_event(self, event: dict[str, Any], now_ms: int) -> list[Effect]:
         """One event of the upstream. Malformed ones are dropped and counted, unknown ones ignored and counted."""
         self.now_ms = now_ms
-        if self.phase == ENDED:
-            return []
+        if self.phase not in (CONFIGURING, READY):
+            return []  # over, or still from a connection that was given up
         handler = self.UPSTREAM.get(event["type"])
         if handler is None:
             name = up.word_of(event, "type") or "other"
@@ -299,12 +315,13 @@ class Session(SessionUpstream):
         None, the common case: the speech goes to the page as it is, and nothing else follows.
         """
         self.now_ms = now_ms
-        if self.phase == ENDED:
+        if self.phase != READY:
             return []
         if not self.upstream_budget.take(1, now_ms):
             return self._upstream_too_fast()
         flowed = self.answers.on_speech(response_id, item_id, pcm, now_ms)
-        self._arm("stuck", self.config.stuck_response_ms)
+        if self.talk.gate.active_id:
+            self._arm("stuck", self.config.stuck_response_ms)
         return None if flowed else self._flush()
 
     def _upstream_too_fast(self) -> list[Effect]:
@@ -333,7 +350,7 @@ class Session(SessionUpstream):
         self.out += self.intake.ready(speaking=self.talk.turn_detection is None)
         if self.pending_commit:
             self.pending_commit = False
-            self.turns.committed_by_person(self.now_ms)
+            self._commit()
         self.out += self.talk.gate.advance(self.now_ms)
         self._touch()
 
@@ -348,9 +365,9 @@ class Session(SessionUpstream):
         elif code == "session_expired":
             self._lost(UpstreamLost(1001))
         elif event_id and self.talk.gate.refused(event_id, code, self.now_ms):
-            pass
+            self._look_at_gate(code)
         elif event_id in self.changes:
-            what = self.changes.pop(event_id)
+            what = self._change_refused(event_id)
             self._warn(
                 "configure.refused",
                 f"The voice service did not accept the change of {what.replace('_', ' ')}.",
@@ -393,6 +410,7 @@ class Session(SessionUpstream):
     def _committed(self, event: dict[str, Any]) -> None:
         self.turns.on_committed(event, self.now_ms)
         self.intake.settled()
+        self.commit_open = False
 
     def _answer_began(self, event: dict[str, Any]) -> None:
         self.answers.on_response_created(event, self.now_ms)
@@ -401,7 +419,8 @@ class Session(SessionUpstream):
 
     def _answer(self, handler: Any, event: dict[str, Any]) -> None:
         handler(event, self.now_ms)
-        self._arm("stuck", self.config.stuck_response_ms)
+        if self.talk.gate.active_id:  # not for what comes after the end
+            self._arm("stuck", self.config.stuck_response_ms)
 
     def _answer_done(self, event: dict[str, Any]) -> None:
         self.answers.on_response_done(event, self.now_ms)
@@ -417,11 +436,11 @@ class Session(SessionUpstream):
             self.answers.tool_result(name, call_id, output, ok, now_ms)
         return self._flush()
 
-    def saved(self, item_id: str, message_id: str, now_ms: int) -> list[Effect]:
-        """The journal stored an item."""
+    def saved(self, item_id: str, message_id: str, status: str, now_ms: int) -> list[Effect]:
+        """The journal stored an item, in this state of it."""
         self.now_ms = now_ms
         if self.phase != ENDED:
-            self.talk.saved(item_id, message_id)
+            self.talk.saved(item_id, message_id, status, now_ms)
         return self._flush()
 
     # ---- time --------------------------------------------------------------------------------------------
@@ -436,7 +455,17 @@ class Session(SessionUpstream):
         gate = self.talk.gate.deadline_ms()
         if self.phase == READY and gate is not None and gate <= now_ms:
             self.out += self.talk.gate.expired(now_ms)
+            self._look_at_gate()
         return self._flush()
+
+    def _look_at_gate(self, code: str | None = None) -> None:
+        """After a refusal or a deadline: ask for what waits, and tell of an answer that will not come."""
+        gate = self.talk.gate
+        if gate.failed:
+            gate.failed = False
+            self.answers.failed(code)
+        if self.phase == READY:
+            self.out += gate.advance(self.now_ms)
 
     def _due(self, name: str) -> None:
         if name.startswith("clear:"):

@@ -37,6 +37,8 @@ from realtime.turns import OWN_ITEM, Turns
 from realtime.usage import SESSION_TIME
 
 IDLE_WARNING_MS = 30_000
+MAX_CHANGES = 20  # of the configuration, that may still be refused
+ALREADY: Any = object()  # a change that is not the person's is not taken back
 MINUTE_MS = 60_000
 BUDGET_WARNING, BUDGET_WRAP_UP = 80, 95  # percent used
 WRAP_UP = "The time for this call is nearly over. In your next answer, wrap up and say goodbye kindly."
@@ -86,17 +88,20 @@ class SessionLife:
         self.now_ms = 0
         # the way up
         self.pending_commit = False  # push-to-talk was released before the upstream was ready
+        self.commit_open = False  # it was told, and has not confirmed it
         self.control_budget = control_budget()
         self.upstream_budget = upstream_budget()
         # the upstream
         self.configures = 0
         self.configure_id = ""
-        self.changes: dict[str, str] = {}  # event id of a session.update -> what it changed
+        # Event id of a session.update -> what it changed, and what that was before.
+        self.changes: dict[str, tuple[str, Any]] = {}
         self.redial = Redial(config.reconnect_tries, rng)
         self.last_error: UpstreamError | None = None  # why the last try failed
         self.upstream_reconnects = 0
         self.rotations = 0
-        self.warm_items = 0  # how many items the upstream that is being warmed was told of
+        self.speed: float | None = None  # of speech, when the person chose one
+        self.warm_told: tuple[Any, ...] = ()  # what the upstream that is being warmed was told
         self.malformed: list[int] = []
         self.ignored: Counter[str] = Counter()
         self.shown_state = ""
@@ -211,14 +216,31 @@ class SessionLife:
         self.talk.turn_detection["create_response"] = not self.talk.allowance.closed
         if self.phase == READY:
             self._change(
-                up.turn_detection_update(self.talk.turn_detection, self._change_id("turn_detection"))
+                up.turn_detection_update(self.talk.turn_detection, self._change_id("turn_detection", ALREADY))
             )
 
-    def _change_id(self, what: str) -> str:
+    def _change_id(self, what: str, before: Any = None) -> str:
         self.configures += 1
         event_id = f"change_{self.configures}"
-        self.changes[event_id] = what
+        self.changes[event_id] = what, before
+        while len(self.changes) > MAX_CHANGES:
+            del self.changes[next(iter(self.changes))]
         return event_id
+
+    def _change_refused(self, event_id: str) -> str:
+        """The upstream goes on as before, and the next one is not told either: it would refuse all of it."""
+        what, before = self.changes.pop(event_id)
+        later = [name for name, change in self.changes.items() if change[0] == what]
+        later = [name for name in later if _number(name) > _number(event_id)]
+        if (
+            later
+        ):  # there was another one since, which stands: what it is taken back to is not what was refused
+            self.changes[later[0]] = what, before
+        elif what == "speed":
+            self.speed = before
+        elif before is not ALREADY:
+            self.talk.turn_detection = before
+        return what
 
     def _change(self, event: dict[str, Any]) -> None:
         self.out.append(SendUpstream(event))
@@ -388,3 +410,7 @@ class SessionLife:
         effects = self.out[:]
         self.out.clear()
         return effects
+
+
+def _number(event_id: str) -> int:
+    return int(event_id.rpartition("_")[2])

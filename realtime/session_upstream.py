@@ -11,9 +11,11 @@ from realtime import upstream_events as up
 from realtime.effects import CloseUpstream, Effect, OpenUpstream, SendUpstream, SwapUpstream, WarmUpstream
 from realtime.exceptions import UpstreamError
 from realtime.session_life import CONFIGURING, CONNECTING, ENDED, LOST, NEW, READY, SessionLife
+from realtime.transcript import PENDING
 from realtime.turns import OWN_ITEM
 
 ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
+WORDS_WITHIN_MS = 30_000  # a transcript that is not there by then holds up nothing
 
 
 class SessionUpstream(SessionLife):
@@ -40,13 +42,15 @@ class SessionUpstream(SessionLife):
         update = up.session_update(self.config, self.configure_id)
         if self.config.modality == "voice":
             update["session"]["audio"]["input"]["turn_detection"] = self.talk.turn_detection
+            if self.speed is not None:
+                update["session"]["audio"]["output"]["speed"] = self.speed
         history = self.config.history + self.talk.transcript.seeds()
         return [update, *up.seeds(history, f"{OWN_ITEM}{self.configures}_")]
 
     def _rotate(self) -> None:
         """The upstream grows old: have the next one warmed, unless somebody speaks just now."""
-        if self.quiet and self.turns.speaking_item is None and self.attached:
-            self.warm_items = self._said()
+        if self.between_turns and self.attached and not self._awaits_words():
+            self.warm_told = self._told()
             self.out.append(WarmUpstream(tuple(self._introduction())))
         else:
             self._arm("rotate", ROTATE_AGAIN_MS)
@@ -54,12 +58,7 @@ class SessionUpstream(SessionLife):
     def upstream_warmed(self, now_ms: int) -> list[Effect]:
         """The next upstream is configured. It takes over between two turns, or is given up when somebody spoke."""
         self.now_ms = now_ms
-        if (
-            self.phase == READY
-            and self.quiet
-            and self.turns.speaking_item is None
-            and self.warm_items == self._said()
-        ):
+        if self.phase == READY and self.between_turns and self.warm_told == self._told():
             self.out.append(SwapUpstream())
             self._event("upstream.rotated")
             self.rotations += 1
@@ -77,8 +76,28 @@ class SessionUpstream(SessionLife):
             self._arm("rotate", ROTATE_LATER_MS)
         return self._flush()
 
-    def _said(self) -> int:
-        return len(self.talk.transcript.items)
+    @property
+    def between_turns(self) -> bool:
+        """Whether nobody says or makes anything, a function that was called included."""
+        talk = self.talk
+        waits = talk.tools_running or talk.tools_returned or talk.gate.wanted
+        return self.quiet and self.turns.speaking_item is None and not waits
+
+    def _awaits_words(self) -> bool:
+        """Whether the transcript of what was just said is still to come. Only this upstream can tell it."""
+        since_ms = self.now_ms - WORDS_WITHIN_MS
+        items = self.talk.transcript.items.values()
+        return any(i.role == "user" and i.status == PENDING and i.changed_ms > since_ms for i in items)
+
+    def _told(self) -> tuple[Any, ...]:
+        """What an introduction says now. When that changes, what was said with it is out of date."""
+        return (
+            len(self.talk.transcript.items),
+            self.talk.transcript.seeds(),
+            dict(self.talk.turn_detection or {}),
+            self.speed,
+            self.budget_told,
+        )
 
     def upstream_closed(self, error: UpstreamError, now_ms: int) -> list[Effect]:
         """The socket could not be opened, or is gone. `error` says whether trying again can help."""
@@ -90,6 +109,8 @@ class SessionUpstream(SessionLife):
     def _lost(self, error: UpstreamError) -> None:
         """Dial again with backoff and full jitter, or give up."""
         was_ready = self.phase == READY
+        # The next upstream hears what was no item yet again, and so its end.
+        self.pending_commit, self.commit_open = self.pending_commit or self.commit_open, False
         self.last_error = error
         self.answers.cut_off(self.now_ms)
         self.turns.upstream_lost(self.now_ms)

@@ -43,6 +43,11 @@ class Talk:
         self.silence_ms: int | None = None  # that turn detection waited for before it said so
         self.cut: set[str] = set()  # items whose late events are dropped
         self.tools_running: dict[str, int] = {}  # by call: since when
+        self.tools_response = ""  # the answer that called them
+        self.tools_returned = 0  # results that no answer was asked for yet
+        self.tools_abandoned = (
+            False  # the person spoke, typed or interrupted meanwhile: no answer is asked for
+        )
         self.tool_rounds = 0  # since the person last said something
         self.interruptions = 0
         self.answers = 0
@@ -63,6 +68,11 @@ class Talk:
     def input_ended(self, now_ms: int, silence_ms: int | None = None) -> None:
         """The person is done, and waits for an answer; the upstream may have waited for a silence to be sure of it."""
         self.input_ended_ms, self.silence_ms = now_ms, silence_ms
+
+    def forget_tools(self) -> None:
+        """Results that are still to come are of no use any more."""
+        self.tools_running.clear()
+        self.tools_returned, self.tools_abandoned = 0, False
 
     def keep_usage(self, used: RecordUsage) -> None:
         """Keep what was used, and tell the page what the session has cost so far."""
@@ -129,10 +139,10 @@ class Talk:
                 if item.message_id:
                     self.out.append(SendBrowser(self.saved_message(item)))
 
-    def saved(self, item_id: str, message_id: str) -> None:
-        """The journal has stored the item: tell the page."""
+    def saved(self, item_id: str, message_id: str, status: str, now_ms: int) -> None:
+        """The journal has stored the item: tell the page, or the one that comes back."""
         if item := self.transcript.items.get(item_id):
-            item.message_id = message_id
+            item.message_id, item.stored_status, item.changed_ms = message_id, status, now_ms
             self.out.append(SendBrowser(self.saved_message(item)))
 
     def saved_message(self, item: Item) -> dict[str, Any]:
@@ -142,7 +152,7 @@ class Talk:
             message_id=item.message_id,
             item_id=item.item_id,
             client_id=item.client_id,
-            status=item.status,
+            status=item.stored_status,  # not what it is by now: that is on its way to the database
         )
 
     def show_delta(self, item: Item, delta: str, now_ms: int) -> None:

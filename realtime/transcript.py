@@ -36,6 +36,7 @@ class Item:
     shown: bool = False  # the page was told of it
     message_id: str = ""
     doubtful: bool = False  # its recogniser was not sure of it
+    stored_status: str = PENDING
     audio_ms: int | None = None  # so much of its sound is kept
 
     @property

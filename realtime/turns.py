@@ -52,7 +52,7 @@ class Turns:
                 known.status = COMPLETED
                 self.talk.out.append(self.talk.transcript.record(known))
                 self.talk.input_ended(now_ms)
-                self.talk.out += self.talk.gate.want(now_ms)
+                self._want(now_ms, upstream_ready)
             self.talk.show_done(known)
             return
         self.interrupt(now_ms)
@@ -65,6 +65,9 @@ class Turns:
         self.talk.allowance.told(text)
         if upstream_open:
             self.talk.out.append(SendUpstream(up.create_text_item("user", text, item_id)))
+        self._want(now_ms, upstream_ready)
+
+    def _want(self, now_ms: int, upstream_ready: bool) -> None:
         if upstream_ready:
             self.talk.out += self.talk.gate.want(now_ms)
         else:
@@ -82,6 +85,7 @@ class Turns:
         """Stop what is heard and what is generated. True when there was something to stop."""
         active = self.talk.gate.active_id
         busy = self.talk.gate.busy
+        self.talk.tools_abandoned, self.talk.tools_returned = bool(self.talk.tools_running), 0
         self.talk.out += self.talk.gate.cancel(upstream_does_it=upstream_cancels)
         flushed = self.talk.playout.clear()
         for audio in flushed:
@@ -285,7 +289,8 @@ class Turns:
 
     def upstream_lost(self, now_ms: int) -> None:
         """The upstream is gone: what it was making stays as it is, what it did not understand is marked so."""
-        produced_nothing = self.talk.gate.phase is Phase.ACTIVE
+        produced_nothing = self.talk.gate.phase is Phase.ACTIVE and not self._was_stopped()
+        asked_again = bool(self.talk.tools_running) and not self.talk.tools_abandoned
         for item in self.talk.transcript.items.values():
             self.talk.playout.finish(item.item_id)
             if item.status != PENDING:
@@ -300,10 +305,21 @@ class Turns:
             self.talk.keep_and_show(item)
         self.speaking_item = None
         self.speech_ended_ms.clear()
-        self.talk.tools_running.clear()
-        self.talk.gate.wanted = self.talk.gate.wanted or produced_nothing
+        self.talk.forget_tools()
+        # A turn whose answer the upstream owed is asked for, when the next one can be told what was said.
+        owed = self.talk.gate.owed and self._last_was_understood()
+        self.talk.gate.wanted = self.talk.gate.wanted or produced_nothing or asked_again or owed
         self.talk.gate.reset()
         self.talk.out += self.talk.playout.due()
+
+    def _was_stopped(self) -> bool:
+        return self.talk.gate.active_id in self.talk.gate.cancelled
+
+    def _last_was_understood(self) -> bool:
+        for item in reversed(self.talk.transcript.items.values()):
+            if item.role == "user":
+                return item.status == COMPLETED
+        return False
 
     def finish(self, now_ms: int) -> None:
         """The session ends: settle what was heard, and mark what was never answered."""

@@ -44,6 +44,7 @@ FAULTS = "tests/faults/"
 ABUSE = "tests/security/test_abuse.py"
 HOLDS = "tests/security/test_holds.py"
 ALLOWANCE = "tests/realtime/test_allowance.py"
+WISHES = "tests/realtime/test_no_wish_is_lost.py"
 MONEY = [
     Mutant(
         "no answer is asked for before it is reserved",
@@ -253,7 +254,7 @@ DOORS = [
     Mutant(
         "tools go so many rounds and no more",
         "realtime/answers.py",
-        "if self.talk.tool_rounds <= MAX_TOOL_ROUNDS:",
+        "if talk.tool_rounds <= MAX_TOOL_ROUNDS:",
         "if True:",
         "tests/security/test_injected_instructions.py -k nested",
     ),
@@ -897,10 +898,122 @@ MUTANTS = [
         "tests/realtime/test_cut_while_away.py -k meanwhile",
     ),
     Mutant(
+        "an answer that was refused is told",
+        "realtime/gate.py",
+        "            self.failed = not stopped and not self.wanted",
+        "            self.failed = False",
+        f"{WISHES} -k upstream_refuses",
+    ),
+    Mutant(
+        "an answer that never begins is told",
+        "realtime/gate.py",
+        "        self.failed = asked and not stopped and not self.wanted",
+        "        self.failed = False",
+        f"{WISHES} -k never_begins",
+    ),
+    Mutant(
+        "what waits is asked for after a refusal",
+        "realtime/session.py",
+        "        if self.phase == READY:\n            self.out += gate.advance(self.now_ms)",
+        "",
+        f"{WISHES} -k typed_behind",
+    ),
+    Mutant(
+        "the next minute's answers are looked for",
+        "realtime/gate.py",
+        "        return self.starts_ms[0] + 60_000 if waits",
+        "        return None if waits",
+        f"{WISHES} -k by_itself",
+    ),
+    Mutant(
+        "a turn spoken into an answer is owed one",
+        "realtime/gate.py",
+        "        if self.owed and not self.busy:",
+        "        if False:",
+        f"{WISHES} -k spoken_into",
+    ),
+    Mutant(
+        "a page that comes back asks a ready upstream only",
+        "realtime/session.py",
+        "        if self.phase == READY:  # before, it would be lost with what waits for the last upstream\n",
+        "        if True:\n",
+        f"{WISHES} -k upstream_is_away",
+    ),
+    Mutant(
+        "a given up connection is not heard",
+        "realtime/session.py",
+        "        if self.phase not in (CONFIGURING, READY):",
+        "        if self.phase == ENDED:",
+        f"{WISHES} -k lost_upstream_still",
+    ),
+    Mutant(
+        "an answer waits for the one that called its functions",
+        "realtime/answers.py",
+        "if talk.tools_running or calling or",
+        "if talk.tools_running or",
+        f"{WISHES} -k waits_for_all",
+    ),
+    Mutant(
+        "speech gives up the answer to a function",
+        "realtime/answers.py",
+        "        if talk.tools_abandoned:",
+        "        if False:",
+        f"{WISHES} -k person_spoke",
+    ),
+    Mutant(
+        "no upstream is replaced while a function runs",
+        "realtime/session_upstream.py",
+        " and not waits",
+        " ",
+        f"{WISHES} -k is_to_come",
+    ),
+    Mutant(
+        "a refused change is taken back",
+        "realtime/session_life.py",
+        "        elif before is not ALREADY:\n            self.talk.turn_detection = before\n",
+        "",
+        f"{WISHES} -k this_one_refused",
+    ),
+    Mutant(
+        "a commit without a confirmation is repeated",
+        "realtime/session_upstream.py",
+        "self.pending_commit or self.commit_open, False",
+        "self.pending_commit, False",
+        f"{WISHES} -k did_not_confirm",
+    ),
+    Mutant(
+        "a turn too short for the provider is not sent",
+        "realtime/session.py",
+        "        if self.intake.unsettled_ms < MIN_COMMIT_MS:",
+        "        if False:",
+        f"{WISHES} -k only_touched",
+    ),
+    Mutant(
+        "saved means what is stored",
+        "realtime/talk.py",
+        "status=item.stored_status,",
+        "status=item.status,",
+        f"{WISHES} -k called_saved",
+    ),
+    Mutant(
+        "a session that is over takes no page",
+        "realtime/switchboard.py",
+        "if relay is None or relay.finished.is_set():",
+        "if relay is None:",
+        "tests/realtime/test_resume.py -k hangs_up",
+    ),
+    Mutant(
+        "a session that cannot be told does not stop the journal",
+        "realtime/journal.py",
+        "                except Exception as error:  # of one session",
+        "                except KeyError as error:  # of one session",
+        "tests/realtime/test_journal.py -k cannot_be_told",
+    ),
+    Mutant(
         "a wish that met another response waits for its end",
         "realtime/gate.py",
-        "            self.wanted = self.wanted or collided\n            return collided",
-        "            return False",
+        "            self.wanted = self.wanted or collided\n",
+        "",
         "tests/realtime/test_gate.py -k upstreams_own",
     ),
     Mutant(

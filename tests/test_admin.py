@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib import admin
@@ -262,7 +262,7 @@ class TestFilters:
         assert operators.get(list_url(model), {"q": "ada"}).context["cl"].result_count == 1
         assert operators.get(list_url(model), {"q": "nobody"}).context["cl"].result_count == 0
 
-    @pytest.mark.parametrize("term", ["\x00", "nobody", "%_'\"\\", str(uuid4()), "x" * 500])
+    @pytest.mark.parametrize("term", ["\x00", "nobody", "%_'\"\\", str(UUID(int=7)), "x" * 500])
     def test_no_list_breaks_over_what_is_searched(self, operators: Client, term: str) -> None:
         for model in admin.site._registry:
             assert operators.get(list_url(model), {"q": term}).status_code == 200, model

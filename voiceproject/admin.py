@@ -64,7 +64,7 @@ class PersonAdmin(UserAdmin):
             "usd": f"{month.usd:.4f}{'' if month.usd_complete else ' + ?'}",
         }
         name = person.get_username()
-        ways = (
+        ways: tuple[tuple[Any, str, dict[str, str]], ...] = (
             (_("Sessions"), "admin:realtime_realtimesession_changelist", {"q": name}),
             (_("Totals by day"), "admin:realtime_totals", {"by": "day", "user": name}),
         )

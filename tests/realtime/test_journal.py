@@ -69,11 +69,9 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_message_is_called_saved_after_it_is_stored(tmp_path: Path) -> None:
     store, said = Store(), []
     journal = Journal(store.write, tmp_path)
-    journal.put(
-        entry(words("hello"), lambda item_id, message_id: said.append((item_id, message_id, store.texts[:])))
-    )
+    journal.put(entry(words("hello"), lambda *told: said.append((*told, store.texts[:]))))
     assert await journal.flush(5)
-    assert said == [("i", "id of i", ["hello"])]
+    assert said == [("i", "id of i", "completed", ["hello"])]
     await journal.close()
 
 
@@ -188,3 +186,18 @@ async def test_a_flush_that_takes_too_long_says_so(tmp_path: Path) -> None:
     assert await journal.flush(0.05) is False
     await journal.close(timeout_s=0.1)
     await asyncio.sleep(0)
+
+
+async def test_a_session_that_cannot_be_told_stops_nobody_elses_records(tmp_path: Path) -> None:
+    store = Store()
+    journal = Journal(store.write, tmp_path)
+
+    def break_down(*_told: str) -> None:
+        raise RuntimeError
+
+    journal.put(entry(words("one"), break_down))
+    assert await journal.flush(5)
+    journal.put(entry(words("two")))
+    assert await journal.flush(5)
+    assert store.texts == ["one", "two"]
+    await journal.close()

@@ -5,6 +5,11 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
+
+from realtime.admission import Opening
+from realtime.exceptions import Refused
+from realtime.relay import BrowserLink
 from tests.realtime.page import eventually, silence, tone
 
 LONG = [{"hears": "Tell me a story.", "says": "Once upon a time there was a relay.", "audio_ms": 6_000}]
@@ -151,3 +156,18 @@ async def test_nobody_resumes_the_session_of_another(make_site: Any, ada: Any, b
         assert minted["resumed"] is False
         assert minted["session_id"] != page.minted["session_id"]
         assert minted["conversation_id"] != page.minted["conversation_id"]
+
+
+async def test_a_session_that_is_over_and_still_hangs_up_takes_no_page(make_site: Any, ada: Any) -> None:
+    site = await make_site(LONG)
+    async with await site.page(ada) as page:
+        await page.until("state", state="listening")
+        (relay,) = site.switchboard.relays.values()
+        again = await site.mint(ada, resume_session_id=page.minted["session_id"])
+        assert again["session_id"] == page.minted["session_id"]
+        opening = Opening(relay.session_id, relay.conversation_id, relay.user_id, True, relay.session.config)
+        relay.end("person_ended")
+        assert site.switchboard.relays  # its sockets close only now
+        with pytest.raises(Refused):
+            site.switchboard.attach(opening, BrowserLink(), {"uplink_samples": 0})
+        await page.until_closed()

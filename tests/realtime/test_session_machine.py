@@ -1,7 +1,9 @@
 """A session under anything at any time: speak, type, answer, cancel, drop, resume, lose the upstream, wait, end.
 
-A small model of the upstream answers what the session sends. After each step the invariants hold; at the end of each
-run, waiting alone brings the session to its end with every message in a final state.
+A small model of the upstream answers what the session sends, or refuses it, or says nothing. After each step the
+invariants hold. At the end of each run everybody plays along for a while: then what was typed or spoken last is
+answered, or the person was told why not, or did something else since. And waiting alone brings the session to its
+end with every message in a final state.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from realtime.effects import (
     SendBrowserAudio,
     SendUpstream,
     SendUpstreamAudio,
+    SwapUpstream,
+    WarmUpstream,
 )
 from realtime.exceptions import UpstreamLost, UpstreamRefused
 from realtime.session import ENDED, READY, Session
@@ -39,6 +43,7 @@ CONFIG = RelayConfig(
     instructions="hidden",
     turn_detection={"type": "server_vad", "create_response": True, "interrupt_response": True},
     first_position=1 << 20,
+    rotate_after_ms=60_000,
 )
 FINAL = {"completed", "interrupted", "failed", "unanswered"}
 
@@ -73,6 +78,11 @@ class SessionMachine(RuleBasedStateMachine):
         self.ids = 0
         self.person: str | None = None
         self.untranscribed: list[str] = []
+        self.commits = 0  # of push-to-talk, not confirmed yet
+        self.warming = False
+        self.functions: list[str] = []
+        # what was typed or said last, while nothing came of it
+        self.unanswered = False
 
     # ---- plumbing
 
@@ -102,12 +112,22 @@ class SessionMachine(RuleBasedStateMachine):
                 case End():
                     self.ended += 1
                     self.upstream_gone()
-                case RunTool():
-                    raise AssertionError("no tool was called")
+                case RunTool(_, call_id, _):
+                    self.functions.append(call_id)
+                case WarmUpstream():
+                    self.warming = True
+                case SwapUpstream():
+                    assert self.active is None, "swapped in the middle of an answer"
+                    assert not self.asked, "swapped with an answer asked for"
+                    assert not self.functions or self.session.talk.tools_abandoned, (
+                        "swapped with a function running"
+                    )
+                    self.person, self.commits = None, 0
 
     def upstream_gone(self) -> None:
         self.upstream_open = False
         self.active = self.item = self.person = None
+        self.commits = 0
         self.asked.clear()
 
     def upstream_gets(self, event: dict[str, Any]) -> None:
@@ -122,11 +142,25 @@ class SessionMachine(RuleBasedStateMachine):
             self.cut.append(event["item_id"])
         elif kind == "conversation.item.delete":
             self.cut.append(event["item_id"])
+        elif kind == "input_audio_buffer.commit":
+            self.commits += 1
         elif kind == "response.cancel" and event.get("response_id") == self.active:
             self.finish_response("cancelled")
+        elif kind == "response.cancel":
+            self.refuse(event["event_id"], "response_cancel_not_active")
+
+    def refuse(self, event_id: str, code: str) -> None:
+        error = {"code": code, "event_id": event_id, "type": "invalid_request_error", "message": "y"}
+        self.said({"type": "error", "error": error})
 
     def page_gets(self, message: dict[str, Any]) -> None:
         assert "hidden" not in str(message)
+        if message["type"] == "error" or message.get("code") in (
+            "answer.slow",
+            "answer.too_long",
+            "turn.too_short",
+        ):
+            self.unanswered = False  # told
         if not self.attached:
             return
         if message["type"] == "audio.begin":
@@ -148,6 +182,8 @@ class SessionMachine(RuleBasedStateMachine):
             assert record.heard_ms <= record.generated_ms
         if record.heard_chars is not None:
             assert 0 <= record.heard_chars <= len(record.text)
+        if record.role == "user" and record.status in ("unanswered", "failed"):
+            self.unanswered = False  # told
         self.records[record.item_id] = record
 
     def said(self, event: dict[str, Any]) -> None:
@@ -197,6 +233,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.typed += 1
         self.pass_time(2_000)
         if self.attached:
+            self.unanswered = True
             message = {"type": "input.text", "text": "typed", "client_id": f"c{self.typed}"}
             self.do(self.session.browser_message(message, self.now_ms))
 
@@ -205,6 +242,7 @@ class SessionMachine(RuleBasedStateMachine):
     def interrupt(self) -> None:
         self.pass_time(1_000)
         if self.attached:
+            self.unanswered = False
             self.do(self.session.browser_message({"type": "interrupt"}, self.now_ms))
 
     @precondition(lambda self: self.attached and self.received)
@@ -240,6 +278,7 @@ class SessionMachine(RuleBasedStateMachine):
     def release_push_to_talk(self) -> None:
         self.pass_time(1_000)
         if self.attached:
+            self.unanswered = self.unanswered or self.session.talk.turn_detection is None
             self.do(self.session.browser_message({"type": "input.commit"}, self.now_ms))
 
     # ---- the upstream's rules
@@ -268,6 +307,8 @@ class SessionMachine(RuleBasedStateMachine):
     @rule()
     def hear_speech(self) -> None:
         self.person = self.new_id("u")
+        if self.session.talk.interruptible:
+            self.unanswered = False
         if self.active and self.session.talk.interruptible:
             self.said(
                 {"type": "input_audio_buffer.speech_started", "item_id": self.person, "audio_start_ms": 0}
@@ -280,15 +321,24 @@ class SessionMachine(RuleBasedStateMachine):
             )
 
     @precondition(lambda self: self.upstream_open and self.person is not None)
-    @rule()
-    def hear_silence(self) -> None:
+    @rule(answers=st.sampled_from([True, True, False]))
+    def hear_silence(self, answers: bool) -> None:
         person, self.person = self.person, None
         assert person is not None
         self.said({"type": "input_audio_buffer.speech_stopped", "item_id": person, "audio_end_ms": 1})
         self.said({"type": "input_audio_buffer.committed", "item_id": person})
         self.untranscribed.append(person)
-        if self.session.talk.turn_detection and self.active is None and self.upstream_open:
-            self.create_response()
+        if self.session.talk.turn_detection and self.upstream_open:
+            self.unanswered = True
+            if answers and self.active is None:
+                self.create_response()
+
+    @precondition(lambda self: self.upstream_open and self.commits)
+    @rule()
+    def confirm_a_commit(self) -> None:
+        self.commits -= 1
+        self.untranscribed.append(self.new_id("u"))
+        self.said({"type": "input_audio_buffer.committed", "item_id": self.untranscribed[-1]})
 
     @precondition(lambda self: self.upstream_open and self.untranscribed)
     @rule(text=st.sampled_from(["hello there", "", None]))
@@ -307,15 +357,46 @@ class SessionMachine(RuleBasedStateMachine):
     def answer_a_request(self) -> None:
         event_id = self.asked.pop(0)
         if self.active is not None:
-            error = {
-                "code": "conversation_already_has_active_response",
-                "event_id": event_id,
-                "type": "x",
-                "message": "y",
-            }
-            self.said({"type": "error", "error": error})
+            self.refuse(event_id, "conversation_already_has_active_response")
         else:
             self.create_response()
+
+    @precondition(lambda self: self.upstream_open and self.asked)
+    @rule(code=st.sampled_from([None, "rate_limit_exceeded", "conversation_already_has_active_response"]))
+    def refuse_a_request(self, code: str | None) -> None:
+        event_id = self.asked.pop(0)
+        if code is not None:  # else nothing is heard of it any more
+            self.refuse(event_id, code)
+
+    @precondition(lambda self: self.active is not None)
+    @rule()
+    def call_a_function(self) -> None:
+        call = {"type": "function_call", "name": "f", "call_id": self.new_id("call"), "arguments": "{}"}
+        self.said(
+            {
+                "type": "response.output_item.done",
+                "response_id": self.active,
+                "item": {**call, "status": "completed"},
+            }
+        )
+
+    @precondition(lambda self: self.functions and not self.ended)
+    @rule()
+    def return_from_a_function(self) -> None:
+        self.do(self.session.tool_result("f", self.functions.pop(0), "1", True, self.now_ms))
+
+    @precondition(lambda self: self.warming and not self.ended)
+    @rule(works=st.booleans())
+    def warm_the_next_upstream(self, works: bool) -> None:
+        self.warming = False
+        verb = self.session.upstream_warmed if works else self.session.warming_failed
+        self.do(verb(self.now_ms))
+
+    @precondition(lambda self: not self.upstream_open and not self.ended)
+    @rule()
+    def hear_old_news(self) -> None:
+        for event in ({"type": "response.created", "response": {"id": "old"}}, {"type": "session.updated"}):
+            self.do(self.session.upstream_event({"event_id": "e", **event}, self.now_ms))
 
     def create_response(self) -> None:
         self.active = self.new_id("r")
@@ -332,6 +413,8 @@ class SessionMachine(RuleBasedStateMachine):
                 {"type": "response.output_item.added", **base, "item": {"id": self.item, "type": "message"}}
             )
         base["item_id"] = self.item
+        if self.active not in self.session.talk.gate.cancelled:
+            self.unanswered = False
         self.said({"type": "response.output_audio_transcript.delta", **base, "delta": "word "})
         if self.active is None:
             return
@@ -346,6 +429,9 @@ class SessionMachine(RuleBasedStateMachine):
         if item is not None and status == "completed":
             done = {"id": item, "type": "message", "status": "completed"}
             self.said({"type": "response.output_item.done", "response_id": response, "item": done})
+        stopped = response in self.session.talk.gate.cancelled or status == "cancelled"
+        if not stopped and not self.functions:
+            self.unanswered = False  # with an answer, or with a word that there is none
         self.said({"type": "response.done", "response": {"id": response, "status": status}})
 
     @precondition(lambda self: self.upstream_open)
@@ -379,6 +465,11 @@ class SessionMachine(RuleBasedStateMachine):
         self.now_ms = until
 
     @precondition(lambda self: not self.ended)
+    @rule()
+    def drain(self) -> None:
+        self.do(self.session.drain(self.now_ms))
+
+    @precondition(lambda self: not self.ended)
     @rule(reason=st.sampled_from(["superseded", "revoked", "draining"]))
     def end(self, reason: str) -> None:
         self.do(self.session.end(reason, self.now_ms))
@@ -403,7 +494,34 @@ class SessionMachine(RuleBasedStateMachine):
         if self.ended:
             assert not self.upstream_open
 
+    def play_along(self) -> None:
+        """Nobody does anything new, and everybody does what is asked."""
+        if self.session.draining:
+            self.do(self.session.end("draining", self.now_ms))
+        for _ in range(80):
+            if self.ended or not self.unanswered:
+                return
+            if not self.attached:
+                self.resume(reloaded=False)
+            self.do(self.session.browser_message({"type": "ping", "t": 1}, self.now_ms))
+            if self.dial_at is not None:
+                self.dial(works=True)
+            elif self.functions:
+                self.return_from_a_function()
+            elif self.active is not None:
+                self.finish_response("completed")
+            elif self.commits:
+                self.confirm_a_commit()
+            elif self.asked:
+                self.answer_a_request()
+            elif self.person is not None:
+                self.hear_silence(answers=True)
+            else:
+                self.pass_time(3_000)
+        raise AssertionError("what was typed or said was never answered, and nobody was told")
+
     def teardown(self) -> None:
+        self.play_along()
         if not self.ended and self.session.phase == READY:
             self.pass_time(3_600_000)
             assert self.ended == 1, "waiting did not end the session"
