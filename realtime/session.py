@@ -196,7 +196,7 @@ class Session(SessionUpstream):
 
     def _commit(self) -> None:
         if self.intake.unsettled_ms < MIN_COMMIT_MS:
-            self._warn("turn.too_short", "That was too short to be heard. Hold the key while you speak.")
+            self._warn("answer.nothing_said", "That was too short to be heard. Hold the key while you speak.")
             return
         self.commit_open = True
         self.intake.released()
@@ -254,9 +254,9 @@ class Session(SessionUpstream):
         if "keep" in said:
             self._keep(said["keep"])
         if "speed" in said:
-            before, self.speed = self.speed, said["speed"]  # each later upstream is told it too
+            speed_before, self.speed = self.speed, said["speed"]  # each later upstream is told it too
             if self.phase == READY:
-                self._change(up.speed_update(said["speed"], self._change_id("speed", before)))
+                self._change(up.speed_update(said["speed"], self._change_id("speed", speed_before)))
         self._event("configured", **{name: True for name in said if name != "type"})
 
     def _on_ping(self, said: dict[str, Any]) -> None:

@@ -81,9 +81,7 @@ class Switchboard:
                 503, "storage.stuck", "Nothing can be saved at the moment. Try again in some minutes."
             )
         relay = self.relays.get(opening.session_id)
-        if (
-            relay is None or relay.finished.is_set()
-        ):  # over, but its sockets or functions are not at their end yet
+        if relay is None or relay.finished.is_set():  # over: only its sockets and functions end yet
             if opening.resumed:
                 raise Refused(410, GONE, "The call is over. Start again.")
             relay = self._start(opening)

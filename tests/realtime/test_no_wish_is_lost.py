@@ -315,7 +315,7 @@ def test_a_key_that_was_only_touched_asks_for_nothing_and_says_why() -> None:
     talk.page("input.commit")
     assert not talk.sent("input_audio_buffer.commit")
     assert talk.asked == 0
-    assert [warning["code"] for warning in talk.told("warning")] == ["turn.too_short"]
+    assert [warning["code"] for warning in talk.told("warning")] == ["answer.nothing_said"]
     talk.do(talk.session.browser_audio(bytes(192), 0))
     talk.page("input.commit")
     assert talk.asked == 1

@@ -158,7 +158,7 @@ class SessionMachine(RuleBasedStateMachine):
         if message["type"] == "error" or message.get("code") in (
             "answer.slow",
             "answer.too_long",
-            "turn.too_short",
+            "answer.nothing_said",
         ):
             self.unanswered = False  # told
         if not self.attached:
