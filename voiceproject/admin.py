@@ -64,7 +64,7 @@ class PersonAdmin(UserAdmin):
             "usd": f"{month.usd:.4f}{'' if month.usd_complete else ' + ?'}",
         }
         name = person.get_username()
-        ways: tuple[tuple[Any, str, dict[str, str]], ...] = (
+        ways = (
             (_("Sessions"), "admin:realtime_realtimesession_changelist", {"q": name}),
             (_("Totals by day"), "admin:realtime_totals", {"by": "day", "user": name}),
         )
@@ -80,7 +80,7 @@ class PersonAdmin(UserAdmin):
             (reverse("admin:realtime_budget_change", args=[pk]), _("Change their own budget")) for pk in own
         ]
         if len(links) < len(Budget.Period.values):
-            add = reverse("admin:realtime_budget_add") + "?" + urlencode({"scope": "one", "user": person.pk})
+            add = reverse("admin:realtime_budget_add") + "?" + urlencode({"scope": "one", "user": str(person.pk)})
             links.append((add, _("Give a budget of their own")))
         return format_html(
             "{}{}",
