@@ -9,6 +9,7 @@ from realtime.exceptions import UpstreamError, UpstreamRefused
 FIRST_CEILING_MS, LAST_CEILING_MS = 500, 8_000
 MAX_RETRY_AFTER_S = 10.0
 MAX_RATE_LIMIT_RETRIES = 2
+STEADY_MS = 3_000  # one that is lost sooner has not worked, whatever it said
 
 
 class Redial:
@@ -17,14 +18,18 @@ class Redial:
     def __init__(self, tries: int, rng: random.Random) -> None:
         self.max_tries = tries
         self.rng = rng
-        self.worked()
-
-    def worked(self) -> None:
-        """An upstream is ready: the next loss begins anew."""
         self.tries = self.rate_limit_tries = 0
+        self.ready_ms: int | None = None  # since when the present upstream works
 
-    def delay_ms(self, error: UpstreamError) -> int | None:
-        """How long to wait before the next try; None when there is none."""
+    def ready(self, now_ms: int) -> None:
+        """An upstream is ready. When it stays for a while, the next loss begins anew."""
+        self.ready_ms = now_ms
+
+    def delay_ms(self, error: UpstreamError, now_ms: int) -> int | None:
+        """An upstream is lost, or could not be had: how long to wait before the next try; None when there is none."""
+        if self.ready_ms is not None and now_ms - self.ready_ms >= STEADY_MS:
+            self.tries = self.rate_limit_tries = 0
+        self.ready_ms = None
         if not error.retryable:
             return None
         self.tries += 1

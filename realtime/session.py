@@ -343,7 +343,7 @@ class Session(SessionUpstream):
         if self.phase != CONFIGURING:
             return
         self.phase = READY
-        self.redial.worked()
+        self.redial.ready(self.now_ms)
         self._disarm("configure", "connect")
         self._arm("rotate", self.config.rotate_after_ms)
         self._event("upstream.ready")

@@ -121,7 +121,7 @@ class SessionUpstream(SessionLife):
         if not self.attached and was_ready:
             self._end("browser_gone")  # nobody listens: do not pay for another one
             return
-        delay_ms = self.redial.delay_ms(error)
+        delay_ms = self.redial.delay_ms(error, self.now_ms)
         if delay_ms is None:
             self._fail(error)
             return

@@ -80,7 +80,11 @@ class PersonAdmin(UserAdmin):
             (reverse("admin:realtime_budget_change", args=[pk]), _("Change their own budget")) for pk in own
         ]
         if len(links) < len(Budget.Period.values):
-            add = reverse("admin:realtime_budget_add") + "?" + urlencode({"scope": "one", "user": str(person.pk)})
+            add = (
+                reverse("admin:realtime_budget_add")
+                + "?"
+                + urlencode({"scope": "one", "user": str(person.pk)})
+            )
             links.append((add, _("Give a budget of their own")))
         return format_html(
             "{}{}",

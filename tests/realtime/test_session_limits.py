@@ -16,6 +16,7 @@ from realtime.effects import (
     End,
     OpenUpstream,
     RecordEnd,
+    RecordMessage,
     SendBrowser,
     SendUpstream,
 )
@@ -55,6 +56,25 @@ def said(effects: list[Effect], kind: str) -> list[dict[str, Any]]:
 
 def ends(effects: list[Effect]) -> list[End]:
     return [e for e in effects if isinstance(e, End)]
+
+
+def test_a_page_that_takes_nothing_holds_no_answer() -> None:
+    session = ready_session(QUIET)
+    session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 0)
+    for number in range(300):  # a minute of speech, of which the window lets four seconds go
+        session.upstream_speech("r", "i", bytes(9_600), number)
+    session.browser_position("i", 24_000, 1_000)
+    assert session.talk.playout.held_bytes > 2_000_000
+    effects = run_until(session, 1_000 + QUIET.stall_ms)
+    assert [e.close_code for e in effects if isinstance(e, CloseBrowser)] == [4508]
+    assert session.talk.playout.held_bytes == 0
+    assert not session.talk.playout.cleared
+    kept = [e for e in effects if isinstance(e, RecordMessage)][-1]
+    assert (kept.status, kept.heard_ms) == ("interrupted", 1_000)
+    upstream = [e.event["type"] for e in effects if isinstance(e, SendUpstream)]
+    assert "response.cancel" in upstream
+    assert "conversation.item.truncate" in upstream
+    assert not ends(effects)  # the talk waits for its page
 
 
 def test_a_page_without_a_sign_of_life_is_dead_in_15_seconds_but_the_session_is_not() -> None:
