@@ -99,8 +99,8 @@ def history(request: HttpRequest) -> HttpResponse:
     return render(request, "history.html", {"conversations": conversations, "page": page, "query": query})
 
 
-@require_POST
 @private_page
+@require_POST
 def unarchive(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     """Bring a conversation back to the list, and open it."""
     conversation = get_object_or_404(Conversation.objects.owned_by(request.user), pk=conversation_id)

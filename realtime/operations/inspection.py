@@ -42,12 +42,12 @@ def inspect(session: RealtimeSession, event_name: str = "") -> dict[str, Any]:
         "transcribed_p50_ms": percentile(understood, 0.5),
         "picture": picture,
         "waterfalls": waterfalls(turns),
-        "events_found": events[:EVENTS_SHOWN],
+        # Facts as pairs: in a template, `.items` would be what a page calls so. Below too.
+        "events_found": [(event, list(event.data.items())) for event in events[:EVENTS_SHOWN]],
         "events_shown": EVENTS_SHOWN,
         "event_names": names[:60],
         "event_name": event_name,
         "usage_rows": session.usage.order_by("pk")[:USAGE_SHOWN],
-        # Pairs: in a template, `.items` would be what the page calls so.
         "browser_says": list(attached.data.items()) if attached else [],
         "length_ms": length_ms,
         "link": _link(session),

@@ -154,6 +154,9 @@ class TestNoted:
             RelayConfig(upstream_url="ws://127.0.0.1:1/v1/realtime", model="m", voice="v", instructions="x"),
             random.Random(1),
         )
+        session.attach({"uplink_samples": 0}, 0)
+        session.upstream_opened(1)
+        session.upstream_event({"type": "session.updated"}, 2)
         said = "input_audio_buffer."
         if not by_hand:
             session.upstream_event({"type": f"{said}speech_started", "item_id": "p"}, 1_000)

@@ -270,6 +270,9 @@ def test_the_page_is_told_the_running_cost() -> None:
             rates=rates,
         )
         session = Session(relay_config, random.Random(1))
+        session.attach({"uplink_samples": 0}, 0)
+        session.upstream_opened(0)
+        session.upstream_event({"type": "session.updated"}, 0)
         found = []
         for number in range(2):
             response = {
