@@ -3,7 +3,7 @@
     python bench/stalled.py [--readers 4]
 
 Resident memory of the product on both web servers: before, at its most, and 20 seconds after the page stopped reading.
-Beside the pages that do not read, one does, and hears its answer.
+Beside the pages that do not read, one does, and hears its answer as far as the window goes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 BURST_S, AFTER_S, PING_EVERY_S = 600, 20.0, 5.0
+LIBRARIES = ("websockets", "picows")
 
 
 def ask(token: str, *, reads: bool) -> ClientConnection:
@@ -54,12 +55,12 @@ def heard_bytes(page: ClientConnection, seconds: float) -> int:
     return count
 
 
-def measure(relay: Relay, readers: int) -> dict[str, Any]:
+def measure(relay: Relay, library: str, readers: int) -> dict[str, Any]:
     """The three figures, and how much the page that reads has heard."""
     file = WORK / "tokens"
     subprocess.run(product("tokens", str(readers + 1), str(file)), env=environment(), check=True)
     tokens = file.read_text().split()
-    with started(relay) as pid:
+    with started(relay, REALTIME_UPSTREAM_LIBRARY=library) as pid:
         before = most = resident_kib(pid)
         stalled = [ask(token, reads=False) for token in tokens[:-1]]
         reading = ask(tokens[-1], reads=True)
@@ -84,16 +85,17 @@ def measure(relay: Relay, readers: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Both web servers."""
+    """Both web servers on both libraries for the upstream."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--readers", type=int, default=4)
     readers = parser.parse_args().readers
     build()
     with upstream("--burst-seconds", str(BURST_S)):
-        for name in ("product-uvicorn", "product-daphne"):
-            found = measure(relays()[name], readers)
+        ways = [(name, way) for way in LIBRARIES for name in ("product-uvicorn", "product-daphne")]
+        for name, library in ways:
+            found = measure(relays()[name], library, readers)
             print(
-                f"{name:16} for each session: {found['most'] / 1024:.1f} MiB at most, "
+                f"{name:16} {library:10} for each session: {found['most'] / 1024:.1f} MiB at most, "
                 f"{found['after'] / 1024:.1f} MiB after {AFTER_S:.0f} s; the page that reads heard "
                 f"{found['heard'] / 48_000:.1f} s",
                 flush=True,

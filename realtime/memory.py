@@ -6,6 +6,7 @@ What it may hold is a setting, or four fifths of the least that its control grou
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -16,6 +17,10 @@ USED_AT_MOST = 0.8
 GROUPS = Path("/sys/fs/cgroup")
 # The two generations of control groups: the controller's name and folder, and the file of its limit.
 GENERATIONS = (("", "memory.max"), ("memory", "memory.limit_in_bytes"))
+try:
+    _trim = ctypes.CDLL(None).malloc_trim
+except (OSError, AttributeError, TypeError):  # another C library than glibc
+    _trim = None
 
 
 def share_used(process: Path = Path("/proc/self"), groups: Path = GROUPS) -> float:
@@ -36,6 +41,12 @@ def share_used(process: Path = Path("/proc/self"), groups: Path = GROUPS) -> flo
     if limit_bytes != resource.RLIM_INFINITY:
         shares.append(address_space_bytes / limit_bytes)
     return max(shares) / USED_AT_MOST
+
+
+def give_back() -> None:
+    """Have the C library return what was freed to the system, where it can: kept, it would count as used."""
+    if _trim is not None:
+        _trim(0)
 
 
 def _limit_of_group(process: Path, groups: Path) -> list[int]:

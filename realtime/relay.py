@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
 
-from realtime import metrics, upstream_events
+from realtime import memory, metrics, upstream_events
 from realtime.allowance import Verdict
 from realtime.audio import BYTES_PER_MS
 from realtime.breaker import Breaker
@@ -238,6 +238,8 @@ class Relay:
                 if self.link is not None:
                     self.link.close(code)
                     self.link = None
+                if code == 4508:  # what waited for a page that took nothing is free now
+                    memory.give_back()
             case Reserve():
                 assert self._group is not None
                 reserving = self._group.create_task(self._reserve(effect), name="relay reservation")

@@ -104,3 +104,19 @@ def test_a_process_short_of_memory_begins_no_session_and_lets_those_go_on_that_a
     settings.REALTIME_MAX_MEMORY_MIB = 0
     assert memory.share_used() < 1
     assert admission.redeem(token_text=granted["token"], origin="", worker="w")  # it was not spent
+
+
+def test_what_was_freed_among_what_is_kept_goes_back_to_the_system() -> None:
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+
+    speech, kept = [], []
+    for number in range(6_000):
+        speech.append(bytes(9_600))
+        if number % 50 == 0:
+            kept.append(bytes(2_000))  # so that what is freed is no one piece at the end of the heap
+    most = resident_bytes()
+    speech.clear()
+    memory.give_back()
+    assert kept
+    assert most - resident_bytes() > 40 * MIB
