@@ -228,7 +228,8 @@ static void read_session(Session *s) {
         if (f.opcode == TEXT || f.opcode == BINARY) on_message(s, &f);
         else if (f.opcode == PING) put_frame(&s->out, PONG, f.data, f.count, 1);
         else if (f.opcode == CLOSE) {
-            fprintf(stderr, "closed with %d\n", f.count > 1 ? f.data[0] << 8 | f.data[1] : 0);
+            int code = f.count > 1 ? f.data[0] << 8 | f.data[1] : 0;
+            if (code != 1000) fprintf(stderr, "closed with %d\n", code); /* 1000: as was asked for */
             s->dead = 1;
         }
     }
