@@ -42,7 +42,7 @@ class Axis:
 
     def named(self) -> list[tuple[float, str]]:
         """The ticks and what is written at them."""
-        return list(zip(self.ticks, self.words or [f"{tick:,g}" for tick in self.ticks], strict=True))
+        return list(zip(self.ticks, self.words or [f"{tick:,.10g}" for tick in self.ticks], strict=True))
 
 
 def chart(title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> str:
