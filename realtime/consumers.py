@@ -141,10 +141,8 @@ class RealtimeConsumer(AsyncConsumer):
             if reader is not None and ears is not None:
                 reader.cancel()
                 ears.broken.cancel()
-                for heard in (
-                    reader,
-                    ears.broken,
-                ):  # both may have failed; the first one counts, and nobody asks again
+                # Both may have failed; the first one counts, and nobody asks again.
+                for heard in (reader, ears.broken):
                     if heard.done() and not heard.cancelled():
                         heard.exception()
             if relay is not None:

@@ -13,9 +13,7 @@ from realtime.effects import SendUpstream
 from realtime.upstream_events import cancel_response, create_response
 
 REQUEST_DEADLINE_MS = 10_000  # asked, but no response.created and no error: given up, and told
-OWED_DEADLINE_MS = (
-    2_000  # a turn that was spoken into an answer: how long the upstream may take to begin the next
-)
+OWED_DEADLINE_MS = 2_000  # of a turn that was spoken into an answer: until the upstream begins the next
 MAX_COLLISIONS = 3
 
 
@@ -42,7 +40,7 @@ class ResponseGate:
         self.cancelled: set[str] = set()  # responses whose late events are dropped
         self.asked_event_id = ""
         self.owed = (
-            False  # a turn was committed, and the upstream has not begun the answer that it makes by itself
+            False  # a turn was committed, and the answer that the upstream makes by itself has not begun
         )
         self.failed = False  # an answer was asked for in vain: to be told, and taken back
         self.due_ms = 0  # when what was asked for, or is expected, is given up
@@ -114,9 +112,8 @@ class ResponseGate:
                 return []
             return self._cancel_active()
         if self.phase is Phase.ASKED or (self.phase is Phase.EXPECTED and not upstream_does_it):
-            self.cancel_on_created = (
-                True  # what was asked for and does not exist yet, no speech cancels upstream
-            )
+            # What was asked for and does not exist yet, no speech cancels upstream.
+            self.cancel_on_created = True
         return []
 
     def _cancel_active(self) -> list[SendUpstream]:

@@ -32,9 +32,8 @@ class Intake:
         self._held_bytes = 0
         self._unsettled: deque[bytes] = deque()  # sent, but not an item yet
         self._unsettled_bytes = 0
-        self._after_release: int | None = (
-            None  # bytes since push-to-talk was released; None: it is no item's end
-        )
+        # Bytes since push-to-talk was released; None: nothing was.
+        self._after_release: int | None = None
 
     def attach(self, captured_samples: int) -> None:
         """A page says how much it has captured. The gap is granted on top of the pace: it was spoken in real time."""

@@ -15,12 +15,7 @@ from realtime.allowance import RENEW_MS
 from realtime.audio import BYTES_PER_SAMPLE
 from realtime.browser_events import MAX_TEXT_CHARS, message
 from realtime.conf import turn_detection_block
-from realtime.effects import (
-    CloseBrowser,
-    Effect,
-    RecordAudio,
-    SendUpstream,
-)
+from realtime.effects import CloseBrowser, Effect, RecordAudio, SendUpstream
 from realtime.exceptions import (
     FATAL_UPSTREAM_CODES,
     BadMessage,

@@ -232,9 +232,7 @@ class SessionLife:
         what, before = self.changes.pop(event_id)
         later = [name for name, change in self.changes.items() if change[0] == what]
         later = [name for name in later if _number(name) > _number(event_id)]
-        if (
-            later
-        ):  # there was another one since, which stands: what it is taken back to is not what was refused
+        if later:  # there was another one since, which stands: it is not taken back to what was refused
             self.changes[later[0]] = what, before
         elif what == "speed":
             self.speed = before

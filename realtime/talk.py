@@ -45,9 +45,7 @@ class Talk:
         self.tools_running: dict[str, int] = {}  # by call: since when
         self.tools_response = ""  # the answer that called them
         self.tools_returned = 0  # results that no answer was asked for yet
-        self.tools_abandoned = (
-            False  # the person spoke, typed or interrupted meanwhile: no answer is asked for
-        )
+        self.tools_abandoned = False  # the person went on meanwhile: no answer is asked for
         self.tool_rounds = 0  # since the person last said something
         self.interruptions = 0
         self.answers = 0
