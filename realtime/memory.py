@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -17,6 +18,7 @@ USED_AT_MOST = 0.8
 GROUPS = Path("/sys/fs/cgroup")
 # The two generations of control groups: the controller's name and folder, and the file of its limit.
 GENERATIONS = (("", "memory.max"), ("memory", "memory.limit_in_bytes"))
+_trim: Callable[[int], int] | None
 try:
     _trim = ctypes.CDLL(None).malloc_trim
 except (OSError, AttributeError, TypeError):  # another C library than glibc
