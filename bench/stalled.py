@@ -70,7 +70,7 @@ def measure(relay: Relay, library: str, readers: int) -> dict[str, Any]:
         began = told = time.monotonic()
         while time.monotonic() < began + AFTER_S:
             most = max(most, resident_kib(pid))
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks at the memory
             if time.monotonic() > told + PING_EVERY_S:
                 told = time.monotonic()
                 for page in stalled:

@@ -24,6 +24,14 @@ def head(kind: int, length: int) -> bytes:
     return bytes((kind, 127)) + length.to_bytes(8, "big")
 
 
+def framed(payload: str | bytes) -> bytes:
+    """A whole, unmasked message as a frame: text of a `str`, binary of bytes."""
+    if isinstance(payload, bytes):
+        return head(BINARY, len(payload)) + payload
+    text = payload.encode()
+    return head(TEXT, len(text)) + text
+
+
 class Cutter:
     """Cuts the bytes of one connection, from the end of its handshake on."""
 

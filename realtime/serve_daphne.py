@@ -23,7 +23,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
-from realtime.frames import BINARY, OTHER, TEXT, Cutter, head
+from realtime.frames import BINARY, OTHER, Cutter, framed
 from realtime.turn_end import Gathered
 from realtime.web_server import (
     ABORT_AFTER_S,
@@ -94,11 +94,7 @@ class Socket(WebSocketProtocol):
             return False
         if self.gathered is None:
             self.gathered = Gathered(self._put)
-        if isinstance(payload, bytes):
-            self.gathered.add(head(BINARY, len(payload)) + payload)
-        else:
-            text = payload.encode()
-            self.gathered.add(head(TEXT, len(text)) + text)
+        self.gathered.add(framed(payload))
         return True
 
     def _put(self, frames: list[bytes]) -> None:

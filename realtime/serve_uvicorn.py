@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-from realtime.frames import BINARY, OTHER, TEXT, Cutter, head
+from realtime.frames import BINARY, OTHER, TEXT, Cutter, framed
 from realtime.turn_end import Gathered
 from realtime.web_server import (
     ABORT_AFTER_S,
@@ -56,11 +56,7 @@ class Socket(WebSocketsSansIOProtocol):
             return False
         if self.gathered is None:
             self.gathered = Gathered(self._put)
-        if isinstance(payload, bytes):
-            self.gathered.add(head(BINARY, len(payload)) + payload)
-        else:
-            text = payload.encode()
-            self.gathered.add(head(TEXT, len(text)) + text)
+        self.gathered.add(framed(payload))
         return True
 
     def _put(self, frames: list[bytes]) -> None:
