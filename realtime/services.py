@@ -29,6 +29,8 @@ from realtime.effects import (
 from realtime.journal import Entry
 from realtime.models import ProbeRun, RealtimeSession, SessionEvent, Turn
 
+GUESSED = ("superseded", "lost")  # what a process calls the end of a session that another one has
+
 
 def live_sessions() -> int:
     """How many sessions are live on the whole site."""
@@ -58,9 +60,15 @@ def close_unbegun(*, session_id: UUID, reason: str) -> None:
 
 
 def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) -> None:
-    """Store the end of a session; the first reason stays."""
+    """Store the end of a session; the first reason stays.
+
+    Except that of another process, which could only guess. Counters come from the session's own, which knows better:
+    a page that is sent away by a restart is elsewhere, and supersedes, before the end with its reason is stored.
+    """
     if counters:
         RealtimeSession.objects.filter(pk=session_id).update(**counters)
+        guessed = RealtimeSession.objects.filter(pk=session_id, end_reason__in=GUESSED)
+        guessed.update(end_reason=reason[:40])
     if (
         not RealtimeSession.objects.active()
         .filter(pk=session_id)

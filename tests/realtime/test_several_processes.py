@@ -17,8 +17,10 @@ from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 
 from conversations import services as conversations
-from realtime import access, admission, leases, neighbours, ownership
+from realtime import access, admission, leases, neighbours, ownership, services
+from realtime.effects import RecordEnd
 from realtime.exceptions import Refused
+from realtime.journal import Entry
 from realtime.models import RealtimeSession, SiteLock
 from tests.realtime.page import Page, eventually
 
@@ -49,6 +51,28 @@ async def test_a_new_tab_ends_the_session_that_another_process_has(make_site: An
         # That process sees it when it renews its leases.
         ends = await sync_to_async(leases.renew_leases)([opening.session_id])
         assert ends == {opening.session_id: "superseded"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("elsewhere", "own", "stored"),
+    [
+        ("superseded", "draining", "draining"),  # its page was sent away, and came back before this was stored
+        ("superseded", "superseded", "superseded"),
+        ("lost", "idle", "idle"),
+        ("revoked", "draining", "revoked"),
+        ("operator", "person_ended", "operator"),
+    ],
+)
+def test_why_a_session_ended_its_own_process_knows_better_than_one_that_guessed(
+    ada: Any, elsewhere: str, own: str, stored: str
+) -> None:
+    opening = open_elsewhere(ada)
+    services.close_session(session_id=opening.session_id, reason=elsewhere, counters={})
+    ended_at = RealtimeSession.objects.get(pk=opening.session_id).ended_at
+    services.write_entries([Entry(opening.session_id, opening.conversation_id, RecordEnd(own, {"turns": 2}))])
+    row = RealtimeSession.objects.get(pk=opening.session_id)
+    assert (row.end_reason, row.turns, row.ended_at) == (stored, 2, ended_at)
 
 
 # ---- whose page comes here ---------------------------------------------------------------------------------
