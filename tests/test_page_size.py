@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from django.template.loader import get_template
+
 ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "static"
 IMPORT = re.compile(r'^(?:import|export)\b[^"]*?\bfrom "(\.[^"]+)";$', re.MULTILINE)
@@ -30,8 +32,13 @@ def stylesheets(*templates: str) -> set[Path]:
 
 
 def test_error_pages_stand_alone_and_are_dressed() -> None:
-    for name in ("403.html", "404.html", "500.html"):
-        assert {path.name for path in stylesheets(name)} == {"tokens.css", "base.css", "page.css"}
+    """They are made without a request, and after whatever broke."""
+    for code in ("403", "404", "500"):
+        page = get_template(f"{code}.html").render()
+        assert re.findall(r'href="[^"]*/css/(\w+)[^"/]*\.css"', page) == ["tokens", "base", "page"]
+        assert f'<p class="code">{code}</p>' in page
+        (title,), (heading,) = re.findall("<title>(.+)</title>", page), re.findall("<h1>(.+)</h1>", page)
+        assert title == heading
 
 
 def size_bytes(files: set[Path]) -> int:

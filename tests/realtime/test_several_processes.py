@@ -57,7 +57,11 @@ async def test_a_new_tab_ends_the_session_that_another_process_has(make_site: An
 @pytest.mark.parametrize(
     ("elsewhere", "own", "stored"),
     [
-        ("superseded", "draining", "draining"),  # its page was sent away, and came back before this was stored
+        (
+            "superseded",
+            "draining",
+            "draining",
+        ),  # its page was sent away, and came back before this was stored
         ("superseded", "superseded", "superseded"),
         ("lost", "idle", "idle"),
         ("revoked", "draining", "revoked"),

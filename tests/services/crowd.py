@@ -215,6 +215,17 @@ class Visitor:
         await self._say("session.end")
 
 
+async def all_leave(visitors: list[Visitor], visits: list[asyncio.Task[None]]) -> None:
+    """End the sessions of those who are in one, and every visit."""
+    for visitor in visitors:
+        if visitor.ready.is_set():
+            await visitor.leave()
+        visitor.leaving = True
+    for visit in visits:
+        visit.cancel()
+    await asyncio.gather(*visits, return_exceptions=True)
+
+
 class Refusal(Exception):
     """The mint said no; `code` says why."""
 

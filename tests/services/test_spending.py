@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
-from tests.services.crowd import Visitor
+from tests.services.crowd import Visitor, all_leave
 from tests.services.site import Site, manage
 
 WITHIN_S = 60.0
@@ -125,10 +125,4 @@ async def test_of_many_calls_on_four_workers_no_more_begin_than_a_person_has_min
         refused = sum((page.refusals for page in pages if not page.ready.is_set()), Counter())
         assert set(refused) <= {"limit.budget", "socket 403"}, refused
     finally:
-        for page in pages:
-            if page.ready.is_set():
-                await page.leave()
-            page.leaving = True
-        for task in visits:
-            task.cancel()
-        await asyncio.gather(*visits, return_exceptions=True)
+        await all_leave(pages, visits)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.crowd import Visitor
+from tests.services.crowd import Visitor, all_leave
 from tests.services.site import HOST, Site, Worker, manage
 
 WITHIN_S = 60.0
@@ -161,13 +161,7 @@ async def test_a_person_gets_as_many_sessions_as_allowed_over_all_workers(site: 
         refused = sum((page.refusals for page in pages if not page.ready.is_set()), Counter())
         assert set(refused) <= {"limit.sessions", "socket 403"}, refused
     finally:
-        for page in pages:
-            if page.ready.is_set():
-                await page.leave()
-            page.leaving = True
-        for task in visits:
-            task.cancel()
-        await asyncio.gather(*visits, return_exceptions=True)
+        await all_leave(pages, visits)
 
 
 async def test_pages_name_their_scripts_by_content_and_readiness_survives_redis(site: Site) -> None:
