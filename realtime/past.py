@@ -17,9 +17,18 @@ LOOK_S = 0.05  # of an admin's page, which takes a while itself
 
 
 def for_s(seconds: float, clock: Callable[[], float] = time.perf_counter) -> Callable[[], bool]:
-    """Says yes for so long. What is begun by then is finished, so it may become a little longer."""
-    until = clock() + seconds
-    return lambda: clock() < until
+    """Says yes once, and again for so long: on however slow a machine, each step goes on by one.
+
+    What is begun by then is finished, so it may become a little longer.
+    """
+    until, asked = clock() + seconds, False
+
+    def go_on() -> bool:
+        nonlocal asked
+        first, asked = not asked, True
+        return first or clock() < until
+
+    return go_on
 
 
 def step(now: datetime | None = None, go_on: Callable[[], bool] | None = None) -> int:

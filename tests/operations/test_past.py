@@ -63,6 +63,14 @@ def test_patience_ends_with_its_seconds() -> None:
     assert not go_on()
 
 
+def test_one_more_is_always_done() -> None:
+    now_s = [5.0]
+    go_on = past.for_s(0.5, lambda: now_s[0])
+    now_s[0] = 99.0  # asking what there is to do took long
+    assert go_on()
+    assert not go_on()
+
+
 @pytest.mark.usefixtures("a_month")
 class TestSteps:
     def test_an_hour_is_summed_up_the_latest_first_and_the_others_are_left(self) -> None:
