@@ -200,6 +200,8 @@ class Journal:
         except (OperationalError, InterfaceError) as error:
             self._waiting.extendleft(reversed(batch))
             logger.warning("the database refused %d records: %s", len(batch), type(error).__name__)
+            if len(self._waiting) > self._spill_at:  # with what came meanwhile
+                self._make_room()
             return False
         except Exception as error:
             # Not the database but something in this batch: one such record must not hold up all the others.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from django.db import OperationalError
 from realtime import journal as journal_module
 from realtime.effects import RecordEnd, RecordEvent, RecordMessage
 from realtime.journal import Entry, Journal
+from tests.realtime.page import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SESSION, CONVERSATION = uuid4(), uuid4()
@@ -165,6 +167,30 @@ async def test_more_than_the_bound_goes_to_the_spill_file_and_not_into_memory(tm
     assert journal.spilled >= journal_module.MAX_WAITING
     await journal.close(timeout_s=0.2)
     assert sum(len(text.splitlines()) for text in files(tmp_path)) == journal_module.MAX_WAITING * 2
+
+
+async def test_the_bound_holds_for_what_the_database_gives_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "MAX_WAITING", 8)
+    asked, answered = Event(), Event()
+
+    def write(_entries: list[Entry]) -> list[str | None]:
+        asked.set()
+        answered.wait(10)
+        raise OperationalError("locked")
+
+    journal = Journal(write, tmp_path)
+    for number in range(7):
+        journal.put(entry(RecordEvent(number, "e")))
+    await asyncio.to_thread(asked.wait, 10)
+    for number in range(4):
+        journal.put(entry(RecordEvent(number, "e")))
+    assert (journal.waiting, journal.spilled) == (11, 0)
+    answered.set()
+    await eventually(lambda: journal.spilled > 0)
+    assert journal.waiting <= 8
+    await journal.close(timeout_s=0.2)
 
 
 async def test_a_line_cut_short_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
