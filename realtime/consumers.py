@@ -131,7 +131,7 @@ class RealtimeConsumer(AsyncConsumer):
                     heard.result()
         except (BrowserError, Refused) as error:
             if isinstance(error, Refused):
-                never_began = error.code
+                never_began = error.code.replace(".", "_")  # as the ends of sessions are written
             self._refuse(link, error)
         except TimeoutError:
             link.close(4408)
@@ -151,7 +151,8 @@ class RealtimeConsumer(AsyncConsumer):
             link.close(4500)
             await self._close(writer, link, send)
             if relay is None and not opening.resumed:
-                await self._end_row(opening, never_began)
+                # Whoever closed first: a page that has not said hello when the process ends could not begin here.
+                await self._end_row(opening, "draining" if get_switchboard().draining else never_began)
 
     async def _attach(self, opening: Opening, link: BrowserLink, hello: dict[str, Any]) -> Relay:
         try:

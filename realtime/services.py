@@ -55,20 +55,25 @@ def end_for_operator(session_ids: Iterable[UUID]) -> int:
 def close_unbegun(*, session_id: UUID, reason: str) -> None:
     """The token was spent and no relay came of it: end the row, and give back what was held for it."""
     with transaction.atomic():
+        _correct_a_guess(session_id, reason)
         close_session(session_id=session_id, reason=reason, counters={})
         holds.release([session_id])
+
+
+def _correct_a_guess(session_id: UUID, reason: str) -> None:
+    """The session's own process knows why it ended. Its page may be elsewhere, and supersede, before that is stored."""
+    guessed = RealtimeSession.objects.filter(pk=session_id, end_reason__in=GUESSED)
+    guessed.update(end_reason=reason[:40])
 
 
 def close_session(*, session_id: UUID, reason: str, counters: dict[str, Any]) -> None:
     """Store the end of a session; the first reason stays.
 
-    Except that of another process, which could only guess. Counters come from the session's own, which knows better:
-    a page that is sent away by a restart is elsewhere, and supersedes, before the end with its reason is stored.
+    Except that of another process, which could only guess. Counters come from the session's own, which knows better.
     """
     if counters:
         RealtimeSession.objects.filter(pk=session_id).update(**counters)
-        guessed = RealtimeSession.objects.filter(pk=session_id, end_reason__in=GUESSED)
-        guessed.update(end_reason=reason[:40])
+        _correct_a_guess(session_id, reason)
     if (
         not RealtimeSession.objects.active()
         .filter(pk=session_id)

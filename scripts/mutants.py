@@ -1066,6 +1066,27 @@ MUTANTS = [
         "tests/realtime/test_several_processes.py -k process_is_gone",
     ),
     Mutant(
+        "a page that a restart turned away before it began is no page that left",
+        "realtime/consumers.py",
+        '"draining" if get_switchboard().draining else never_began',
+        "never_began",
+        "tests/realtime/test_not_begun.py",
+    ),
+    Mutant(
+        "the own process of a call that did not begin knows better than a guess",
+        "realtime/services.py",
+        "        _correct_a_guess(session_id, reason)\n        close_session(",
+        "        close_session(",
+        "tests/realtime/test_several_processes.py -k could_not_begin",
+    ),
+    Mutant(
+        "the own process of a call knows better than a guess",
+        "realtime/services.py",
+        "        _correct_a_guess(session_id, reason)\n    if",
+        "    if",
+        "tests/realtime/test_several_processes.py -k knows_better",
+    ),
+    Mutant(
         "a session that ended here is left to its own process",
         "realtime/ownership.py",
         "filter(pk=session_id).exclude(worker=worker)",

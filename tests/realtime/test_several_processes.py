@@ -57,11 +57,7 @@ async def test_a_new_tab_ends_the_session_that_another_process_has(make_site: An
 @pytest.mark.parametrize(
     ("elsewhere", "own", "stored"),
     [
-        (
-            "superseded",
-            "draining",
-            "draining",
-        ),  # its page was sent away, and came back before this was stored
+        ("superseded", "draining", "draining"),  # its page was sent away, and back before this was stored
         ("superseded", "superseded", "superseded"),
         ("lost", "idle", "idle"),
         ("revoked", "draining", "revoked"),
@@ -77,6 +73,20 @@ def test_why_a_session_ended_its_own_process_knows_better_than_one_that_guessed(
     services.write_entries([Entry(opening.session_id, opening.conversation_id, RecordEnd(own, {"turns": 2}))])
     row = RealtimeSession.objects.get(pk=opening.session_id)
     assert (row.end_reason, row.turns, row.ended_at) == (stored, 2, ended_at)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("elsewhere", "stored"),
+    [("superseded", "draining"), ("lost", "draining"), ("revoked", "revoked"), ("operator", "operator")],
+)
+def test_a_session_that_could_not_begin_before_a_restart_says_so_although_its_page_is_elsewhere(
+    ada: Any, elsewhere: str, stored: str
+) -> None:
+    opening = open_elsewhere(ada)
+    services.close_session(session_id=opening.session_id, reason=elsewhere, counters={})
+    services.close_unbegun(session_id=opening.session_id, reason="draining")
+    assert RealtimeSession.objects.get(pk=opening.session_id).end_reason == stored
 
 
 # ---- whose page comes here ---------------------------------------------------------------------------------

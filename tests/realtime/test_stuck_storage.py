@@ -16,6 +16,7 @@ from realtime.journal import Entry, Journal
 from realtime.models import RealtimeSession
 from tests.realtime.page import eventually, silence, tone
 from tests.realtime.test_journal import Store, entry, words
+from tests.realtime.test_not_begun import end_of
 
 SCRIPT = [{"hears": "Keep this.", "says": "I try to.", "audio_ms": 300}]
 
@@ -64,6 +65,7 @@ async def test_a_call_ends_and_none_begins_until_something_is_stored_again(
         assert await journal.flush(5)
     row = await RealtimeSession.objects.aget(pk=page.minted["session_id"])
     assert row.end_reason == "storage_stuck"
+    assert await end_of(other.minted["session_id"]) == "storage_stuck"
     assert [m.text async for m in Message.objects.filter(session_id=row.pk)]
     async with await site.page(bob) as again:
         await again.until("state", state="listening")
