@@ -23,10 +23,9 @@ from realtime.exceptions import Refused
 from realtime.leases import lease_end
 from realtime.models import RealtimeSession, UsedToken
 from realtime.services import close_session
+from realtime.transcript import TOLD_MESSAGES, latest
 from realtime.user_agents import browser_of, device_of
 
-HISTORY_MESSAGES = 40
-HISTORY_CHARS = 8_000  # about 2,000 tokens
 LOW_DISK_S = 300
 FULL_S = 60  # lines, chats or memory: something ends within a minute
 
@@ -312,18 +311,13 @@ def redeem(
 
 def history_seeds(conversation: Conversation) -> tuple[Seed, ...]:
     """What the upstream is told of the past: the latest messages within a budget, as they were heard, oldest first."""
-    seeds: list[Seed] = []
-    left = HISTORY_CHARS
-    wanted = {
-        Message.Status.COMPLETED,
-        Message.Status.INTERRUPTED,
-    }  # what was not answered is sent again, if at all
-    for message in conversation.messages.in_order().reverse()[:HISTORY_MESSAGES]:
-        text = message.heard_text.strip()
-        if message.status not in wanted or message.role not in ("user", "assistant") or not text:
-            continue
-        if len(text) > left:
-            break
-        left -= len(text)
-        seeds.append(Seed(message.role, text))
-    return tuple(reversed(seeds))
+    # What was not answered is sent again, if at all.
+    wanted = {Message.Status.COMPLETED, Message.Status.INTERRUPTED}
+    seeds = [
+        Seed(message.role, text)
+        for message in conversation.messages.in_order().reverse()[:TOLD_MESSAGES]
+        if message.status in wanted
+        and message.role in ("user", "assistant")
+        and (text := message.heard_text.strip())
+    ]
+    return latest(seeds)

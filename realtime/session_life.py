@@ -165,8 +165,7 @@ class SessionLife:
         if self.budget_told < BUDGET_WARNING:
             self._warn("budget.near", "Most of the budget for calls is used.")
         if percent >= BUDGET_WRAP_UP and self.budget_told < BUDGET_WRAP_UP and self.phase == READY:
-            item = up.create_text_item("system", WRAP_UP, f"{OWN_ITEM}wrap_up")
-            self.out.append(SendUpstream(item))
+            self.out.append(SendUpstream(wrap_up()))
             self._event("budget.wrap_up")
             self.budget_told = BUDGET_WRAP_UP
         self.budget_told = max(self.budget_told, BUDGET_WARNING)
@@ -408,6 +407,11 @@ class SessionLife:
         effects = self.out[:]
         self.out.clear()
         return effects
+
+
+def wrap_up() -> dict[str, Any]:
+    """The note to the assistant that the budget is nearly used: to the live upstream, and to each that follows it."""
+    return up.create_text_item("system", WRAP_UP, f"{OWN_ITEM}wrap_up")
 
 
 def _number(event_id: str) -> int:

@@ -8,10 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 from realtime import upstream_events as up
+from realtime.conf import Seed
 from realtime.effects import CloseUpstream, Effect, OpenUpstream, SendUpstream, SwapUpstream, WarmUpstream
 from realtime.exceptions import UpstreamError
-from realtime.session_life import CONFIGURING, CONNECTING, ENDED, LOST, NEW, READY, SessionLife
-from realtime.transcript import PENDING
+from realtime.session_life import (
+    BUDGET_WRAP_UP,
+    CONFIGURING,
+    CONNECTING,
+    ENDED,
+    LOST,
+    NEW,
+    READY,
+    SessionLife,
+    wrap_up,
+)
+from realtime.transcript import PENDING, latest
 from realtime.turns import OWN_ITEM
 
 ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
@@ -44,8 +55,12 @@ class SessionUpstream(SessionLife):
             update["session"]["audio"]["input"]["turn_detection"] = self.talk.turn_detection
             if self.speed is not None:
                 update["session"]["audio"]["output"]["speed"] = self.speed
-        history = self.config.history + self.talk.transcript.seeds()
-        return [update, *up.seeds(history, f"{OWN_ITEM}{self.configures}_")]
+        told = [update, *up.seeds(self._past(), f"{OWN_ITEM}{self.configures}_")]
+        return [*told, wrap_up()] if self.budget_told >= BUDGET_WRAP_UP else told
+
+    def _past(self) -> tuple[Seed, ...]:
+        """What was said last: of the session, and of its conversation before. However long the call, it is no more."""
+        return latest(reversed(self.config.history + self.talk.transcript.seeds()))
 
     def _rotate(self) -> None:
         """The upstream grows old: have the next one warmed, unless somebody speaks just now."""
@@ -93,7 +108,7 @@ class SessionUpstream(SessionLife):
         """What an introduction says now. When that changes, what was said with it is out of date."""
         return (
             len(self.talk.transcript.items),
-            self.talk.transcript.seeds(),
+            self._past(),
             dict(self.talk.turn_detection or {}),
             self.speed,
             self.budget_told,

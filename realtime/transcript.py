@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from realtime.conf import Seed
@@ -14,6 +15,9 @@ PENDING, COMPLETED, INTERRUPTED, FAILED, UNANSWERED = (
     "failed",
     "unanswered",
 )
+# What a new upstream is told of the past: it reads that again for each answer, and all of it is paid for.
+TOLD_MESSAGES, TOLD_CHARS = 40, 8_000  # about 2,000 tokens
+LEAST_CHARS = 40  # of a message that fits in part
 
 
 @dataclass(slots=True)
@@ -114,6 +118,29 @@ class Transcript:
             if item.role in ("user", "assistant") and text and item.status != FAILED:
                 found.append(Seed(item.role, text))
         return tuple(found)
+
+
+def latest(newest_first: Iterable[Seed]) -> tuple[Seed, ...]:
+    """As many of the last messages as a new upstream is told, oldest first; of one that fits in part, its end."""
+    told: list[Seed] = []
+    left = TOLD_CHARS
+    for seed in newest_first:
+        if len(told) == TOLD_MESSAGES or not left:
+            break
+        text = seed.text if len(seed.text) <= left else _end_of(seed.text, left)
+        if not text:
+            break
+        told.append(Seed(seed.role, text))
+        left -= len(text)
+    return tuple(reversed(told))
+
+
+def _end_of(text: str, most: int) -> str:
+    """The end of a text, marked as cut and from the start of a word if one is near; "" when it is not worth it."""
+    if most < LEAST_CHARS:
+        return ""
+    rest = text[len(text) - most + 2 :]
+    return "… " + rest[rest.find(" ", 0, LEAST_CHARS) + 1 :]
 
 
 def heard_characters(text: str, heard_ms: int, generated_ms: int) -> int:

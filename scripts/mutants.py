@@ -1188,9 +1188,23 @@ MUTANTS = [
     Mutant(
         "the next upstream is told what was said",
         "realtime/session_upstream.py",
-        "return [update, *up.seeds(history,",
-        "return [update, *up.seeds((),",
+        "*up.seeds(self._past(),",
+        "*up.seeds((),",
         f"{FAULTS}test_lost_upstream.py -k between_two_events",
+    ),
+    Mutant(
+        "the next upstream is told no more than the last words of a long call",
+        "realtime/session_upstream.py",
+        "return latest(reversed(self.config.history + self.talk.transcript.seeds()))",
+        "return self.config.history + self.talk.transcript.seeds()",
+        f"{WISHES} -k however_long",
+    ),
+    Mutant(
+        "the next upstream is told that the budget is nearly used",
+        "realtime/session_upstream.py",
+        "return [*told, wrap_up()] if self.budget_told >= BUDGET_WRAP_UP else told",
+        "return told",
+        f"{WISHES} -k nearly_used",
     ),
     Mutant(
         "an old upstream is replaced in time",

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from realtime.conf import RelayConfig
+from realtime.conf import RelayConfig, Seed
 from realtime.effects import (
     RecordMessage,
     RunTool,
@@ -14,10 +14,13 @@ from realtime.effects import (
     SendUpstream,
     SendUpstreamAudio,
     SwapUpstream,
+    WarmUpstream,
 )
 from realtime.exceptions import UpstreamLost
 from realtime.gate import OWED_DEADLINE_MS, REQUEST_DEADLINE_MS
 from realtime.session import Session
+from realtime.session_life import WRAP_UP
+from realtime.transcript import TOLD_CHARS
 
 VAD = {"type": "server_vad", "create_response": True, "interrupt_response": True}
 CONFIG = RelayConfig(
@@ -282,6 +285,51 @@ def test_an_upstream_that_was_warmed_with_what_is_out_of_date_takes_over_nothing
     talk.page("session.configure", turn_detection={"type": "semantic_vad"})
     talk.do(talk.session.upstream_warmed(talk.now_ms))
     assert not [e for e in talk.effects if isinstance(e, SwapUpstream)]
+
+
+def seeded(events: list[Any]) -> list[str]:
+    items = [e.event["item"] for e in events if isinstance(e, SendUpstream) and "item" in e.event]
+    return [item["content"][0]["text"] for item in items if item["type"] == "message"]
+
+
+def test_however_long_a_call_is_a_new_upstream_is_told_no_more_than_its_last_words() -> None:
+    history = (Seed("user", "Of yesterday. " + "y" * 6_000),)
+    talk = Talk(replace(CONFIG, history=history, rotate_after_ms=600_000))
+    for number in range(60):
+        talk.waits(5_000)
+        talk.page("input.text", text=f"{number}: " + "word " * 800, client_id=f"c{number}")
+        talk.begins(f"r{number}")
+        talk.ends(f"r{number}")
+    before = len(talk.effects)
+    talk.do(talk.session.upstream_closed(UpstreamLost(), talk.now_ms))
+    talk.connect()
+    told = seeded(talk.effects[before:])
+    assert sum(len(text) for text in told) <= TOLD_CHARS
+    assert told[-1].startswith("59: ")
+    before = len(talk.effects)
+    talk.waits(600_000)
+    (warmed,) = [e for e in talk.effects[before:] if isinstance(e, WarmUpstream)]
+    assert seeded([SendUpstream(event) for event in warmed.events]) == told
+
+
+def test_the_next_upstream_is_told_too_that_the_budget_is_nearly_used() -> None:
+    talk = Talk(replace(CONFIG, rotate_after_ms=60_000))
+    talk.do(talk.session.budget(94, 0))
+    talk.do(talk.session.upstream_closed(UpstreamLost(), 0))
+    talk.connect()
+    assert WRAP_UP not in seeded(talk.effects)
+    talk.types("c1")
+    talk.begins("r1")
+    talk.ends("r1")
+    talk.do(talk.session.budget(95, talk.now_ms))
+    before = len(talk.effects)
+    talk.do(talk.session.upstream_closed(UpstreamLost(), talk.now_ms))
+    talk.connect()
+    assert seeded(talk.effects[before:]) == ["typed", WRAP_UP]
+    before = len(talk.effects)
+    talk.waits(60_000)
+    (warmed,) = [e for e in talk.effects[before:] if isinstance(e, WarmUpstream)]
+    assert seeded([SendUpstream(event) for event in warmed.events]) == ["typed", WRAP_UP]
 
 
 def test_the_next_upstream_is_told_the_speed_and_not_what_this_one_refused() -> None:

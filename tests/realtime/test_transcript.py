@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.conf import Seed
-from realtime.transcript import Transcript, heard_characters
+from realtime.transcript import LEAST_CHARS, TOLD_CHARS, TOLD_MESSAGES, Transcript, heard_characters, latest
 
 
 def test_items_keep_the_order_of_their_onset_whatever_arrives_first() -> None:
@@ -32,6 +32,27 @@ def test_seeds_tell_what_was_heard_and_leave_out_what_failed() -> None:
         item.text, item.heard_chars, item.status = text, heard, "completed"
     transcript.open("4", "user", "voice", 0).status = "failed"
     assert transcript.seeds() == (Seed("user", "Hi"), Seed("assistant", "Hello"))
+
+
+def test_a_new_upstream_is_told_the_last_messages_and_no_more_than_a_bound() -> None:
+    many = [Seed("user", f"number {n}") for n in range(100)]
+    assert latest(reversed(many)) == tuple(many[-TOLD_MESSAGES:])
+    long = [Seed("user", f"{n} " + "x" * 3_000) for n in range(5)]
+    told = latest(reversed(long))
+    assert told[1:] == tuple(long[3:])
+    assert told[0].text == "… " + "x" * (TOLD_CHARS - 2 * 3_002 - 2)
+
+
+def test_of_a_message_that_is_longer_than_the_bound_its_end_is_told_from_the_start_of_a_word() -> None:
+    words = "eleven signs " * 1_000
+    (told,) = latest([Seed("assistant", words), Seed("user", "not told any more")])
+    assert told.text.startswith("… signs eleven") or told.text.startswith("… eleven signs")
+    assert words.endswith(told.text.removeprefix("… "))
+    assert TOLD_CHARS - LEAST_CHARS <= len(told.text) <= TOLD_CHARS
+    (told,) = latest([Seed("assistant", "語" * 9_000)])  # of a language that writes no spaces
+    assert len(told.text) == TOLD_CHARS
+    almost = [Seed("user", "y" * (TOLD_CHARS - 5)), Seed("user", "ten letters")]
+    assert len(latest(almost)) == 1
 
 
 def test_heard_text_ends_with_a_whole_word() -> None:
