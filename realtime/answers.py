@@ -203,21 +203,12 @@ class Answers:
         if code in FATAL_UPSTREAM_CODES:
             self.talk.fatal_code = code
             return
-        limited = code in ("rate_limit_exceeded", "inference_rate_limit_exceeded")
-        self.talk.out.append(
-            SendBrowser(
-                message(
-                    "error",
-                    code="upstream.rate_limited" if limited else "upstream.answer_failed",
-                    message="The voice service is busy. Wait a moment and try again."
-                    if limited
-                    else "The assistant could not answer. Try again.",
-                    retryable=True,
-                    retry_after=None,
-                ),
-                overtakes=True,
+        if code in ("rate_limit_exceeded", "inference_rate_limit_exceeded"):
+            self.talk.tell_error(
+                "upstream.rate_limited", "The voice service is busy. Wait a moment and try again."
             )
-        )
+        else:
+            self.talk.tell_error("upstream.answer_failed", "The assistant could not answer. Try again.")
         for item in reversed(self.talk.transcript.items.values()):
             if item.role == "user":
                 if item.modality == "text" and item.status == COMPLETED:

@@ -171,7 +171,7 @@ class ResponseGate:
         return self.advance(now_ms)
 
     def reset(self) -> None:
-        """The upstream is gone: nothing runs any more. A wish stays."""
-        self.wanted = self.wanted or self.phase is Phase.ASKED
+        """The upstream is gone: nothing runs any more. A wish stays, unless it was taken back."""
+        self.wanted = self.wanted or (self.phase is Phase.ASKED and not self.cancel_on_created)
         self.phase, self.active_id, self.cancel_on_created, self.owed = Phase.FREE, None, False, False
         self.cancelled.clear()

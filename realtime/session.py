@@ -17,11 +17,9 @@ from realtime.browser_events import MAX_TEXT_CHARS, message
 from realtime.conf import turn_detection_block
 from realtime.effects import CloseBrowser, Effect, RecordAudio, SendUpstream
 from realtime.exceptions import (
-    FATAL_UPSTREAM_CODES,
     BadMessage,
     TooFast,
     UpstreamLost,
-    UpstreamRefused,
     UpstreamTimeout,
     upstream_code_error,
 )
@@ -29,7 +27,6 @@ from realtime.session_life import CONFIGURING, ENDED, IDLE_WARNING_MS, MINUTE_MS
 from realtime.session_upstream import SessionUpstream
 
 LIMIT_WARNING_MS = 60_000
-MIN_COMMIT_MS = 100  # the provider refuses a shorter one, and an answer to nothing would be asked for
 MAX_MALFORMED = 20  # within MALFORMED_WINDOW_MS
 MAX_IGNORED_TYPES = 100  # counted by name; an upstream that invents more of them fills no memory
 MALFORMED_WINDOW_MS = 10_000
@@ -189,18 +186,11 @@ class Session(SessionUpstream):
         else:
             self.pending_commit = True
 
-    def _commit(self) -> None:
-        if self.intake.unsettled_ms < MIN_COMMIT_MS:
-            self._warn("answer.nothing_said", "That was too short to be heard. Hold the key while you speak.")
-            return
-        self.commit_open = True
-        self.intake.released()
-        self.turns.committed_by_person(self.now_ms)
-
     def _on_input_clear(self, _said: dict[str, Any]) -> None:
         if not self.pending_commit:  # else what is held was released before
             self.intake.thrown_away()
         self.talk.keeping.thrown_away()
+        self.turns.give_up_speech()
         if self.phase == READY:
             self.out.append(SendUpstream(up.clear()))
 
@@ -240,6 +230,8 @@ class Session(SessionUpstream):
             if self.talk.turn_detection is not None:
                 self.talk.turn_detection["interrupt_response"] = self.talk.interruptible
                 self.talk.turn_detection["create_response"] = not self.talk.allowance.closed
+            else:
+                self.turns.give_up_speech()
             if self.phase == READY:
                 self._change(
                     up.turn_detection_update(
@@ -334,46 +326,10 @@ class Session(SessionUpstream):
             self._fail(UpstreamLost())
         return self._flush()
 
-    def _on_session_updated(self, _event: dict[str, Any]) -> None:
-        if self.phase != CONFIGURING:
-            return
-        self.phase = READY
-        self.redial.ready(self.now_ms)
-        self._disarm("configure", "connect")
-        self._arm("rotate", self.config.rotate_after_ms)
-        self._event("upstream.ready")
-        self.out += self.intake.ready(speaking=self.talk.turn_detection is None)
-        if self.pending_commit:
-            self.pending_commit = False
-            self._commit()
-        self.out += self.talk.gate.advance(self.now_ms)
-        self._touch()
-
-    def _on_error(self, event: dict[str, Any]) -> None:
-        error = up.object_of(event, "error")
-        code, event_id = up.word_of(error, "code") or "", up.word_of(error, "event_id") or ""
-        self._event("upstream.error", code=code)
-        if self.phase == CONFIGURING and event_id == self.configure_id:
-            self._fail(UpstreamRefused(400))
-        elif code in FATAL_UPSTREAM_CODES:
-            self._fail(upstream_code_error(code))
-        elif code == "session_expired":
-            self._lost(UpstreamLost(1001))
-        elif event_id and self.talk.gate.refused(event_id, code, self.now_ms):
-            self._look_at_gate(code)
-        elif event_id in self.changes:
-            what = self._change_refused(event_id)
-            self._warn(
-                "configure.refused",
-                f"The voice service did not accept the change of {what.replace('_', ' ')}.",
-            )
-        elif error.get("type") == "server_error":
-            self._warn("upstream.trouble", "The voice service had a problem. If no answer comes, ask again.")
-
     # Which handler takes which event; everything else is ignored and counted.
     UPSTREAM: dict[str, Any] = {
-        "session.updated": _on_session_updated,
-        "error": _on_error,
+        "session.updated": SessionUpstream._on_session_updated,
+        "error": SessionUpstream._on_error,
         "input_audio_buffer.speech_started": lambda s, e: s._person_active(s.turns.on_speech_started, e),
         "input_audio_buffer.speech_stopped": lambda s, e: s._person_active(s.turns.on_speech_stopped, e),
         "input_audio_buffer.committed": lambda s, e: s._committed(e),
@@ -452,15 +408,6 @@ class Session(SessionUpstream):
             self.out += self.talk.gate.expired(now_ms)
             self._look_at_gate()
         return self._flush()
-
-    def _look_at_gate(self, code: str | None = None) -> None:
-        """After a refusal or a deadline: ask for what waits, and tell of an answer that will not come."""
-        gate = self.talk.gate
-        if gate.failed:
-            gate.failed = False
-            self.answers.failed(code)
-        if self.phase == READY:
-            self.out += gate.advance(self.now_ms)
 
     def _due(self, name: str) -> None:
         if name.startswith("clear:"):

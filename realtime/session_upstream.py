@@ -1,6 +1,6 @@
 """The coming and going of a session's upstream: dialled, introduced, replaced before it is old, lost. Pure.
 
-What it says is taken in `session.py`; how long to wait before the next dial is in `redial.py`.
+What it says of itself is taken here, the rest in `session.py`; how long to wait before the next dial is in `redial.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,13 @@ from typing import Any
 from realtime import upstream_events as up
 from realtime.conf import Seed
 from realtime.effects import CloseUpstream, Effect, OpenUpstream, SendUpstream, SwapUpstream, WarmUpstream
-from realtime.exceptions import UpstreamError
+from realtime.exceptions import (
+    FATAL_UPSTREAM_CODES,
+    UpstreamError,
+    UpstreamLost,
+    UpstreamRefused,
+    upstream_code_error,
+)
 from realtime.session_life import (
     BUDGET_WRAP_UP,
     CONFIGURING,
@@ -25,6 +31,7 @@ from realtime.session_life import (
 from realtime.transcript import PENDING, latest
 from realtime.turns import OWN_ITEM
 
+MIN_COMMIT_MS = 100  # the provider refuses a shorter one, and an answer to nothing would be asked for
 ROTATE_AGAIN_MS, ROTATE_LATER_MS = 1_000, 15_000  # somebody spoke; the next upstream could not be had
 WORDS_WITHIN_MS = 30_000  # a transcript that is not there by then holds up nothing
 
@@ -113,6 +120,61 @@ class SessionUpstream(SessionLife):
             self.speed,
             self.budget_told,
         )
+
+    def _on_session_updated(self, _event: dict[str, Any]) -> None:
+        if self.phase != CONFIGURING:
+            return
+        self.phase = READY
+        self.redial.ready(self.now_ms)
+        self._disarm("configure", "connect")
+        self._arm("rotate", self.config.rotate_after_ms)
+        self._event("upstream.ready")
+        self.out += self.intake.ready(speaking=self.talk.turn_detection is None)
+        if self.pending_commit:
+            self.pending_commit = False
+            self._commit()
+        self.out += self.talk.gate.advance(self.now_ms)
+        self._touch()
+
+    def _on_error(self, event: dict[str, Any]) -> None:
+        error = up.object_of(event, "error")
+        code, event_id = up.word_of(error, "code") or "", up.word_of(error, "event_id") or ""
+        self._event("upstream.error", code=code)
+        if self.phase == CONFIGURING and event_id == self.configure_id:
+            self._fail(UpstreamRefused(400))
+        elif code in FATAL_UPSTREAM_CODES:
+            self._fail(upstream_code_error(code))
+        elif code == "session_expired":
+            self._lost(UpstreamLost(1001))
+        elif event_id and self.talk.gate.refused(event_id, code, self.now_ms):
+            self._look_at_gate(code)
+        elif self.turns.refused(event_id):
+            pass
+        elif event_id in self.changes:
+            what = self._change_refused(event_id)
+            self._warn(
+                "configure.refused",
+                f"The voice service did not accept the change of {what.replace('_', ' ')}.",
+            )
+        elif error.get("type") == "server_error":
+            self._warn("upstream.trouble", "The voice service had a problem. If no answer comes, ask again.")
+
+    def _commit(self) -> None:
+        if self.intake.unsettled_ms < MIN_COMMIT_MS:
+            self._warn("answer.nothing_said", "That was too short to be heard. Hold the key while you speak.")
+            return
+        self.commit_open = True
+        self.intake.released()
+        self.turns.committed_by_person(self.now_ms)
+
+    def _look_at_gate(self, code: str | None = None) -> None:
+        """After a refusal or a deadline: ask for what waits, and tell of an answer that will not come."""
+        gate = self.talk.gate
+        if gate.failed:
+            gate.failed = False
+            self.answers.failed(code)
+        if self.phase == READY:
+            self.out += gate.advance(self.now_ms)
 
     def upstream_closed(self, error: UpstreamError, now_ms: int) -> list[Effect]:
         """The socket could not be opened, or is gone. `error` says whether trying again can help."""

@@ -63,6 +63,11 @@ class Talk:
         """Keep that something happened, by name and numbers."""
         self.out.append(RecordEvent(at_ms, name, data))
 
+    def tell_error(self, code: str, text: str) -> None:
+        """Something that was asked for came to nothing; the talk goes on, and it can be asked for again."""
+        error = message("error", code=code, message=text, retryable=True, retry_after=None)
+        self.out.append(SendBrowser(error, overtakes=True))
+
     def input_ended(self, now_ms: int, silence_ms: int | None = None) -> None:
         """The person is done, and waits for an answer; the upstream may have waited for a silence to be sure of it."""
         self.input_ended_ms, self.silence_ms = now_ms, silence_ms

@@ -40,6 +40,7 @@ class Item:
     shown: bool = False  # the page was told of it
     message_id: str = ""
     doubtful: bool = False  # its recogniser was not sure of it
+    refused: bool = False  # the upstream did not take it: it was never a part of the talk
     stored_status: str = PENDING
     audio_ms: int | None = None  # so much of its sound is kept
 
@@ -111,11 +112,12 @@ class Transcript:
         item.heard_chars = heard_characters(item.text, item.heard_ms, generated_ms)
 
     def seeds(self) -> tuple[Seed, ...]:
-        """What was said and heard, for a new upstream session: failed and empty items are left out."""
+        """What was said and heard, for a new upstream session: failed, refused and empty items are left out."""
         found = []
         for item in self.items.values():
             text = item.heard_text.strip()
-            if item.role in ("user", "assistant") and text and item.status != FAILED:
+            left_out = item.status == FAILED or item.refused
+            if item.role in ("user", "assistant") and text and not left_out:
                 found.append(Seed(item.role, text))
         return tuple(found)
 

@@ -21,6 +21,7 @@ from realtime.transcript import COMPLETED, FAILED, INTERRUPTED, PENDING, UNANSWE
 from realtime.usage import TRANSCRIPTION
 
 OWN_ITEM = "own_"  # ids of items that we create upstream: typed messages and seeds
+TYPED = "typed_"  # ids of the events that create typed messages: then the rest of the item's id
 
 
 class Turns:
@@ -29,6 +30,7 @@ class Turns:
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
         self.speaking_item: str | None = None  # the person's speech that is under way
+        self.given_up: set[str] = set()  # speech that was to be no turn, and may become one after all
         self.speech_began_ms = 0  # on the upstream's own count of the audio
         self.speech_ended_ms: dict[str, int] = {}  # of items whose words have not come yet
         self.estimates: dict[
@@ -51,6 +53,9 @@ class Turns:
             if known.status == UNANSWERED:  # tried again: the upstream has it, so only an answer is asked for
                 known.status = COMPLETED
                 self.talk.out.append(self.talk.transcript.record(known))
+                if known.refused:  # or it has not
+                    known.refused = False
+                    self._tell(known, upstream_open)
                 self.talk.input_ended(now_ms)
                 self._want(now_ms, upstream_ready)
             self.talk.show_done(known)
@@ -63,9 +68,32 @@ class Turns:
         self.talk.input_ended(now_ms)
         self.talk.tool_rounds = 0
         self.talk.allowance.told(text)
-        if upstream_open:
-            self.talk.out.append(SendUpstream(up.create_text_item("user", text, item_id)))
+        self._tell(item, upstream_open)
         self._want(now_ms, upstream_ready)
+
+    def _tell(self, item: Item, upstream_open: bool) -> None:
+        if upstream_open:
+            event_id = TYPED + item.item_id.removeprefix(OWN_ITEM)
+            event = up.create_text_item("user", item.text, item.item_id, event_id)
+            self.talk.out.append(SendUpstream(event))
+
+    def refused(self, event_id: str) -> bool:
+        """An `error` event answered a typed message: it is told and can be sent again. False: it answered none."""
+        item = self.talk.transcript.items.get(OWN_ITEM + event_id.removeprefix(TYPED))
+        if not event_id.startswith(TYPED) or item is None:
+            return False
+        if item.item_id == self._last_said():  # what was asked for would be an answer to something else
+            self.talk.out += self.talk.gate.cancel()
+            self.talk.input_ended_ms = None
+        item.refused, item.status = True, UNANSWERED
+        self.talk.out.append(self.talk.transcript.record(item))
+        text = "The voice service did not take your message. Change it, or try again."
+        self.talk.tell_error("upstream.message_refused", text)
+        return True
+
+    def _last_said(self) -> str:
+        of_person = (i.item_id for i in reversed(self.talk.transcript.items.values()) if i.role == "user")
+        return next(of_person, "")
 
     def _want(self, now_ms: int, upstream_ready: bool) -> None:
         if upstream_ready:
@@ -207,6 +235,8 @@ class Turns:
 
     def on_speech_started(self, event: dict[str, Any], now_ms: int) -> None:
         """The person began to speak: barge-in when that is allowed."""
+        if self.talk.turn_detection is None:
+            return  # said before it was switched off: nothing would tell of its end
         item = self._open_user(up.id_of(event, "item_id"), now_ms)
         self.speaking_item = item.item_id
         self.speech_began_ms = up.count_of(event, "audio_start_ms")
@@ -241,6 +271,13 @@ class Turns:
             self.talk.transcript.items[item_id].generated_ms = length_ms if length_ms > 0 else None
         self.talk.out.append(SendBrowser(message("speech.stopped", item_id=item_id, at_ms=now_ms)))
 
+    def give_up_speech(self) -> None:
+        """What is being said is to be no turn: it was thrown away, or turn detection was switched off meanwhile."""
+        item_id, self.speaking_item = self.speaking_item, None
+        if item_id is not None:
+            self.given_up.add(item_id)
+            self.talk.discard(self.talk.transcript.items[item_id])
+
     def on_committed(self, event: dict[str, Any], now_ms: int) -> None:
         """The person's audio is an item now."""
         item = self._open_user(up.id_of(event, "item_id"), now_ms)
@@ -260,6 +297,9 @@ class Turns:
 
     def _open_user(self, item_id: str, now_ms: int) -> Item:
         item = self.talk.transcript.open(item_id, "user", "voice", now_ms)
+        if item_id in self.given_up:  # the upstream had heard its end before
+            self.given_up.remove(item_id)
+            item.status, item.text = PENDING, ""
         item.shown = True
         return item
 
@@ -316,10 +356,8 @@ class Turns:
         return self.talk.gate.active_id in self.talk.gate.cancelled
 
     def _last_was_understood(self) -> bool:
-        for item in reversed(self.talk.transcript.items.values()):
-            if item.role == "user":
-                return item.status == COMPLETED
-        return False
+        last = self.talk.transcript.items.get(self._last_said())
+        return last is not None and last.status == COMPLETED
 
     def finish(self, now_ms: int) -> None:
         """The session ends: settle what was heard, and mark what was never answered."""

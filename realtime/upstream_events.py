@@ -89,11 +89,12 @@ def clear() -> dict[str, Any]:
     return {"type": "input_audio_buffer.clear"}
 
 
-def create_text_item(role: str, text: str, item_id: str) -> dict[str, Any]:
+def create_text_item(role: str, text: str, item_id: str, event_id: str = "") -> dict[str, Any]:
     """A message item. Assistant text is always `output_text`: spoken turns cannot be replayed as audio."""
     kind = "output_text" if role == "assistant" else "input_text"
     item = {"type": "message", "id": item_id, "role": role, "content": [{"type": kind, "text": text}]}
-    return {"type": "conversation.item.create", "item": item}
+    event = {"type": "conversation.item.create", "item": item}
+    return {**event, "event_id": event_id} if event_id else event
 
 
 def create_tool_output(call_id: str, output: str) -> dict[str, Any]:

@@ -110,6 +110,16 @@ def test_a_stop_is_kept_when_what_it_stopped_was_refused() -> None:
     assert gate.done("other", 2) == []
 
 
+def test_the_next_upstream_is_asked_for_a_wish_and_not_for_one_that_was_taken_back() -> None:
+    gate = ResponseGate(30)
+    gate.want(0)
+    gate.reset()
+    assert kinds(gate.advance(1)) == ["response.create"]
+    gate.cancel()
+    gate.reset()
+    assert gate.advance(2) == []
+
+
 def test_what_waits_behind_a_response_that_got_stuck_is_asked_for() -> None:
     gate = ResponseGate(30)
     gate.created("r1", 0)

@@ -116,6 +116,53 @@ def test_an_answer_that_the_upstream_refuses_is_told_and_the_message_can_be_trie
     assert talk.asked == 2
 
 
+def test_a_typed_message_that_the_upstream_refuses_is_told_and_can_be_sent_again() -> None:
+    talk = Talk()
+    talk.types("c1")
+    (created,) = talk.sent("conversation.item.create")
+    talk.refuses(created["event_id"], "invalid_value")
+    assert [error["code"] for error in talk.told("error")] == ["upstream.message_refused"]
+    assert talk.statuses()[-1] == "unanswered"
+    talk.begins("r1")  # of the request that was on its way: an answer to something else
+    assert [event["response_id"] for event in talk.sent("response.cancel")] == ["r1"]
+    talk.ends("r1", "cancelled")
+    assert len(talk.told("error")) == 1
+    talk.types("c1")
+    assert [event["item"]["id"] for event in talk.sent("conversation.item.create")] == [
+        created["item"]["id"]
+    ] * 2
+    assert talk.asked == 2
+    assert talk.statuses()[-1] == "completed"
+
+
+def test_the_next_upstream_is_not_told_what_this_one_refused_until_it_is_tried_again() -> None:
+    talk = Talk()
+    talk.types("c1")
+    talk.refuses(talk.sent("conversation.item.create")[0]["event_id"], "invalid_value")
+    before = len(talk.effects)
+    talk.do(talk.session.upstream_closed(UpstreamLost(), 0))
+    talk.types("c2")
+    talk.connect()
+    assert seeded(talk.effects[before:]) == ["typed"]
+    before = len(talk.effects)
+    talk.do(talk.session.upstream_closed(UpstreamLost(), 0))
+    talk.types("c1")
+    talk.connect()
+    assert seeded(talk.effects[before:]) == ["typed", "typed"]
+    assert talk.asked == 3  # once of each upstream
+
+
+def test_a_refused_message_takes_nothing_from_the_one_after_it() -> None:
+    talk = Talk()
+    talk.types("c1")
+    talk.types("c2")
+    talk.refuses(talk.sent("conversation.item.create")[0]["event_id"], "invalid_value")
+    talk.begins("r1")
+    assert [event["response_id"] for event in talk.sent("response.cancel")] == ["r1"]  # c2 interrupted it
+    talk.ends("r1", "cancelled")
+    assert talk.asked == 2
+
+
 def test_an_answer_that_never_begins_is_told() -> None:
     talk = Talk()
     talk.types("c1")

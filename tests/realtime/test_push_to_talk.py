@@ -6,6 +6,7 @@ from typing import Any
 
 from conversations.models import Preferences
 from tests.realtime.page import eventually, silence, tone
+from tests.realtime.test_no_wish_is_lost import Talk
 
 SCRIPT = [{"hears": "Over.", "says": "Roger.", "audio_ms": 300}]
 
@@ -41,6 +42,57 @@ async def test_turn_detection_changes_while_live(make_site: Any, ada: Any) -> No
         await page.speak(tone(400) + silence(600))
         await page.until("speech.stopped")
         await page.until("audio.end")
+
+
+async def test_what_was_being_said_when_push_to_talk_was_chosen_is_no_turn(make_site: Any, ada: Any) -> None:
+    site = await make_site(SCRIPT)
+    async with await site.page(ada) as page:
+        await page.until("state", state="listening")
+        await page.speak(tone(600))
+        started = await page.until("speech.started")
+        await page.until("state", state="hearing")
+        await page.say("session.configure", turn_preset="push_to_talk")
+        await page.say("input.clear")  # as our own page does
+        await page.until("transcript.done", item_id=started["item_id"], status="discarded")
+        await page.until("state", state="listening")
+        await page.speak(tone(500))
+        await page.say("input.commit")
+        heard = await page.until("transcript.done", role="user", status="completed")
+        assert heard["item_id"] != started["item_id"]
+        await page.until("audio.end")
+
+
+async def test_what_is_being_said_and_thrown_away_is_not_heard_any_more(make_site: Any, ada: Any) -> None:
+    site = await make_site(SCRIPT)
+    async with await site.page(ada) as page:
+        await page.until("state", state="listening")
+        await page.speak(tone(600))
+        started = await page.until("speech.started")
+        await page.say("input.clear")
+        await page.until("transcript.done", item_id=started["item_id"], status="discarded")
+        await page.until("state", state="listening")
+        await page.speak(tone(500) + silence(900))
+        await page.until("transcript.done", role="user", status="completed")
+
+
+def test_speech_that_ended_just_before_push_to_talk_was_chosen_is_a_turn_all_the_same() -> None:
+    talk = Talk()
+    talk.says("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=0)
+    talk.page("session.configure", turn_detection={"type": "none"})
+    assert talk.told("state")[-1]["state"] == "listening"
+    talk.says("input_audio_buffer.speech_stopped", item_id="u1", audio_end_ms=500)
+    talk.says("input_audio_buffer.committed", item_id="u1")
+    assert talk.statuses() == ["pending"]
+    talk.says("conversation.item.input_audio_transcription.completed", item_id="u1", transcript="In time.")
+    assert (talk.told("transcript.done")[-1]["text"], talk.statuses()[-1]) == ("In time.", "completed")
+
+
+def test_speech_that_began_just_before_push_to_talk_was_chosen_is_not_waited_for() -> None:
+    talk = Talk()
+    talk.page("session.configure", turn_detection={"type": "none"})
+    talk.says("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=0)
+    assert "hearing" not in [said["state"] for said in talk.told("state")]
+    assert not talk.told("speech.started")
 
 
 async def test_a_preset_is_the_sites_own_turn_detection_with_the_change_laid_over_it(

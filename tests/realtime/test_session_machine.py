@@ -82,6 +82,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.commits = 0  # of push-to-talk, not confirmed yet
         self.warming = False
         self.functions: list[str] = []
+        self.messages: list[str] = []  # events that create typed messages, taken or not
         # what was typed or said last, while nothing came of it
         self.unanswered = False
 
@@ -130,6 +131,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.active = self.item = self.person = None
         self.commits = 0
         self.asked.clear()
+        self.messages.clear()
 
     def upstream_gets(self, event: dict[str, Any]) -> None:
         kind = event["type"]
@@ -137,6 +139,8 @@ class SessionMachine(RuleBasedStateMachine):
             self.configure_id = event["event_id"]
         elif kind == "response.create":
             self.asked.append(event["event_id"])
+        elif kind == "conversation.item.create" and "event_id" in event:
+            self.messages.append(event["event_id"])
         elif kind == "conversation.item.truncate":
             assert event["audio_end_ms"] * 24 <= self.produced[event["item_id"]], "truncated past the audio"
             assert event["audio_end_ms"] > 0
@@ -237,6 +241,20 @@ class SessionMachine(RuleBasedStateMachine):
             self.unanswered = True
             message = {"type": "input.text", "text": "typed", "client_id": f"c{self.typed}"}
             self.do(self.session.browser_message(message, self.now_ms))
+
+    @precondition(lambda self: self.attached and self.typed)
+    @rule()
+    def try_again(self) -> None:
+        self.typed -= 1
+        self.type_text()
+
+    @precondition(lambda self: self.attached)
+    @rule()
+    def throw_away(self) -> None:
+        self.pass_time(1_000)
+        if self.attached:
+            self.person, self.commits = None, 0
+            self.do(self.session.browser_message({"type": "input.clear"}, self.now_ms))
 
     @precondition(lambda self: self.attached)
     @rule()
@@ -368,6 +386,11 @@ class SessionMachine(RuleBasedStateMachine):
         event_id = self.asked.pop(0)
         if code is not None:  # else nothing is heard of it any more
             self.refuse(event_id, code)
+
+    @precondition(lambda self: self.upstream_open and self.messages)
+    @rule()
+    def refuse_a_message(self) -> None:
+        self.refuse(self.messages.pop(), "invalid_value")
 
     @precondition(lambda self: self.active is not None)
     @rule()
