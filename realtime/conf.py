@@ -41,6 +41,7 @@ class RelayConfig:
     language: str = ""
     expected_language: str = ""  # the one that the person says they speak
     noise_reduction: str = "near_field"  # or far_field, or off
+    asks_how_sure: bool = True  # the recogniser; False: this upstream refused a configuration that did
     written_answers: bool = False  # the person speaks and reads
     api_key: str = field(default="", repr=False)
     modality: str = "voice"

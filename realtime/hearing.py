@@ -20,8 +20,9 @@ _TELLS = re.compile(r"gpt-4o-(mini-)?transcribe(-\d{4}-\d\d-\d\d)?")
 
 
 def tells_probabilities(config: RelayConfig) -> bool:
-    """Whether the recogniser of this session may be asked how sure it is."""
-    return config.is_local or _TELLS.fullmatch(config.transcription_model) is not None
+    """Whether the recogniser of this session is asked how sure it is."""
+    tells = config.is_local or _TELLS.fullmatch(config.transcription_model) is not None
+    return tells and config.asks_how_sure and config.modality == "voice"
 
 
 def is_doubtful(completed: dict[str, Any], expected_language: str) -> bool:

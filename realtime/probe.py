@@ -27,6 +27,7 @@ from realtime import upstream_events as up
 from realtime.audio import decode_base64
 from realtime.conf import RelayConfig
 from realtime.exceptions import UpstreamUnreachable
+from realtime.hearing import tells_probabilities
 from realtime.probe_faults import CODES, STAGES, Report, Stage, StageFailed, fault_of_close, fault_of_status
 from realtime.probe_faults import word_match as match_of
 from realtime.probe_sentence import Sentence
@@ -281,9 +282,12 @@ class _Talk:
         return {}
 
     async def _updated(self) -> dict[str, Any]:
-        update = up.session_update(self.probe.config, "probe_configure")
-        await self._say(update)
+        config = self.probe.config
+        await self._say(up.session_update(config, "probe_configure"))
         event = await self._until("session.updated", "error")
+        if event["type"] == "error" and tells_probabilities(config):  # a call does without it, too
+            await self._say(up.session_update(replace(config, asks_how_sure=False), "probe_without"))
+            event = await self._until("session.updated", "error")
         if event["type"] == "error":
             raise StageFailed("config_refused", code=up.word_of(event["error"], "code"))
         return {}

@@ -5,6 +5,7 @@ What it says of itself is taken here, the rest in `session.py`; how long to wait
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from realtime import upstream_events as up
@@ -17,6 +18,7 @@ from realtime.exceptions import (
     UpstreamRefused,
     upstream_code_error,
 )
+from realtime.hearing import tells_probabilities
 from realtime.session_life import (
     BUDGET_WRAP_UP,
     CONFIGURING,
@@ -55,6 +57,10 @@ class SessionUpstream(SessionLife):
 
     def _introduction(self) -> list[dict[str, Any]]:
         """What a new upstream is told first: its configuration, and what was said before."""
+        told = [self._configuration(), *up.seeds(self._past(), f"{OWN_ITEM}{self.configures}_")]
+        return [*told, wrap_up()] if self.budget_told >= BUDGET_WRAP_UP else told
+
+    def _configuration(self) -> dict[str, Any]:
         self.configures += 1
         self.configure_id = f"configure_{self.configures}"
         update = up.session_update(self.config, self.configure_id)
@@ -62,8 +68,7 @@ class SessionUpstream(SessionLife):
             update["session"]["audio"]["input"]["turn_detection"] = self.talk.turn_detection
             if self.speed is not None:
                 update["session"]["audio"]["output"]["speed"] = self.speed
-        told = [update, *up.seeds(self._past(), f"{OWN_ITEM}{self.configures}_")]
-        return [*told, wrap_up()] if self.budget_told >= BUDGET_WRAP_UP else told
+        return update
 
     def _past(self) -> tuple[Seed, ...]:
         """What was said last: of the session, and of its conversation before. However long the call, it is no more."""
@@ -141,7 +146,7 @@ class SessionUpstream(SessionLife):
         code, event_id = up.word_of(error, "code") or "", up.word_of(error, "event_id") or ""
         self._event("upstream.error", code=code)
         if self.phase == CONFIGURING and event_id == self.configure_id:
-            self._fail(UpstreamRefused(400))
+            self._configuration_refused()
         elif code in FATAL_UPSTREAM_CODES:
             self._fail(upstream_code_error(code))
         elif code == "session_expired":
@@ -158,6 +163,16 @@ class SessionUpstream(SessionLife):
             )
         elif error.get("type") == "server_error":
             self._warn("upstream.trouble", "The voice service had a problem. If no answer comes, ask again.")
+
+    def _configuration_refused(self) -> None:
+        """Once more without what not every server knows; whatever else is refused is a fault of the settings."""
+        if not tells_probabilities(self.config):
+            self.config = replace(self.config, asks_how_sure=True)  # that was not the reason
+            self._fail(UpstreamRefused(400))
+            return
+        self.config = replace(self.config, asks_how_sure=False)
+        self.out.append(SendUpstream(self._configuration()))
+        self._arm("configure", self.config.configure_deadline_ms)
 
     def _commit(self) -> None:
         if self.intake.unsettled_ms < MIN_COMMIT_MS:

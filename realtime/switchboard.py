@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -59,6 +60,7 @@ class Switchboard:
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeping: list[asyncio.Task[None]] = []
         self._rights_in_doubt = False
+        self._asks_how_sure = True
         self._clock = SteadyClock(time.time(), time.monotonic())
 
     async def start(self) -> None:
@@ -93,7 +95,9 @@ class Switchboard:
             if other.conversation_id == opening.conversation_id:
                 other.end("superseded")  # one live session per conversation: the newest
         relay = Relay(
-            Session(opening.config, CHANCE, str(opening.session_id)),
+            Session(
+                replace(opening.config, asks_how_sure=self._asks_how_sure), CHANCE, str(opening.session_id)
+            ),
             self.journal,
             session_id=opening.session_id,
             conversation_id=opening.conversation_id,
@@ -133,6 +137,8 @@ class Switchboard:
         finally:
             relay.recorder.close()
             self.relays.pop(relay.session_id, None)
+            # What was refused once is not tried again.
+            self._asks_how_sure &= relay.session.config.asks_how_sure
 
     def _keep_house(self) -> None:
         if not self._housekeeping:

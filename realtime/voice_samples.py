@@ -94,7 +94,7 @@ async def _spoken(config: RelayConfig, sentence: str) -> bytes:
     try:
         async with upstream.open_upstream(config) as link:
             for event in (
-                up.session_update(config, "sample_configure"),
+                up.session_update(replace(config, asks_how_sure=False), "sample_configure"),
                 up.say_exactly(sentence, "sample_say"),
             ):
                 await link.send(json.dumps(event).encode())

@@ -1249,6 +1249,27 @@ MUTANTS = [
         "tests/realtime/test_push_to_talk.py -k all_the_same",
     ),
     Mutant(
+        "an upstream that knows no probabilities is configured without",
+        "realtime/session_upstream.py",
+        "if not tells_probabilities(self.config):",
+        "if True:",
+        "tests/realtime/test_hearing.py -k knows_no_probabilities",
+    ),
+    Mutant(
+        "what one call's upstream refused, the next call does not ask for",
+        "realtime/switchboard.py",
+        "            self._asks_how_sure &= relay.session.config.asks_how_sure",
+        "            pass",
+        "tests/realtime/test_hearing.py -k knows_no_probabilities",
+    ),
+    Mutant(
+        "probabilities that were not the reason are asked for again",
+        "realtime/session_upstream.py",
+        "            self.config = replace(self.config, asks_how_sure=True)",
+        "            pass",
+        "tests/realtime/test_hearing.py -k without_them_too",
+    ),
+    Mutant(
         "the next upstream is told what was said",
         "realtime/session_upstream.py",
         "*up.seeds(self._past(),",

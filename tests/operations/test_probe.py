@@ -14,7 +14,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import call_command
 
-from realtime import probe_sentence
+from realtime import probe_sentence, upstream_events
 from realtime.conf import RelayConfig
 from realtime.local.faults import CATALOGUE
 from realtime.local.server import LocalConfig, LocalServer
@@ -149,6 +149,15 @@ async def test_a_configuration_that_is_refused_is_named() -> None:
     async with upstream_with() as upstream:
         report = await probed(upstream.url, max_output_tokens=999_999)
     assert (report.fault, report.stages[-1].name) == ("config_refused", "session_updated")
+
+
+async def test_an_upstream_that_knows_no_probabilities_is_probed_as_a_call_would_talk_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upstream_events, "LOGPROBS", "what.no.server.knows")
+    async with upstream_with() as upstream:
+        report = await probed(upstream.url)
+    assert report.ok
 
 
 async def test_an_answer_that_fails_is_named_by_its_code() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from conversations.models import Preferences
+from realtime import upstream_events
 from realtime.conf import RelayConfig
 from realtime.hearing import LOGPROBS, is_doubtful
 from realtime.upstream_events import session_update
-from tests.realtime.page import silence, tone
+from tests.realtime.page import eventually, silence, tone
 
 PROVIDER = RelayConfig(
     upstream_url="wss://api.openai.com/v1/realtime", model="gpt-realtime", voice="marin", instructions=""
@@ -74,6 +75,52 @@ def test_a_language_that_the_person_does_not_speak_is_doubtful(
 def test_only_recognisers_that_tell_are_asked_how_sure_they_are(model: str, asked: bool) -> None:
     event = session_update(replace(PROVIDER, transcription_model=model), "e")
     assert event["session"].get("include") == ([LOGPROBS] if asked else None)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_upstream_that_knows_no_probabilities_is_configured_without_and_not_asked_again(
+    make_site: Any, ada: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream_events, "LOGPROBS", "what.no.server.knows")
+    site = await make_site([{"hears": "Hello.", "says": "Hello yourself.", "audio_ms": 100}])
+    for _call in range(2):
+        async with await site.page(ada) as page:
+            await page.until("state", state="listening")
+            await page.speak(tone(400) + silence(900))
+            await page.until("audio.end")
+            assert not page.of("error")
+            await page.say("session.end")
+            await page.until_closed()
+        await eventually(lambda: not site.switchboard.relays)
+    asked = [
+        ["include" in event["session"] for event in connection.received if event["type"] == "session.update"]
+        for connection in site.upstream.connections
+    ]
+    assert asked == [[True, False], [False]]
+    told = site.upstream.connections[0].received
+    told.remove(
+        next(event for event in told if event["type"] == "session.update")
+    )  # no judge knows it either
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_configuration_that_is_refused_without_them_too_fails_and_does_not_count_against_them(
+    make_site: Any, ada: Any, settings: Any
+) -> None:
+    site = await make_site([])
+    most, settings.REALTIME_MAX_OUTPUT_TOKENS = settings.REALTIME_MAX_OUTPUT_TOKENS, 999_999
+    async with await site.page(ada) as page:
+        assert (await page.until("error"))["code"] == "upstream.config"
+        assert await page.until_closed() == 4502
+    settings.REALTIME_MAX_OUTPUT_TOKENS = most
+    await eventually(lambda: not site.switchboard.relays)
+    async with await site.page(ada) as page:
+        await page.until("state", state="listening")
+    updates = [
+        ["include" in event["session"] for event in connection.received if event["type"] == "session.update"]
+        for connection in site.upstream.connections
+    ]
+    assert updates == [[True, False], [True]]
 
 
 @pytest.mark.django_db(transaction=True)

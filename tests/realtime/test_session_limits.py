@@ -126,12 +126,25 @@ def test_a_configuration_that_is_not_confirmed_fails_loudly() -> None:
     assert ends(effects)[0].close_code == 4504
 
 
-def test_a_configuration_that_is_refused_fails_loudly() -> None:
-    session = Session(CONFIG, random.Random(1), "s")
+def refusal_of(effects: list[Effect]) -> dict[str, Any]:
+    """The upstream's error for the configuration that it was sent."""
+    (event_id,) = [
+        e.event["event_id"]
+        for e in effects
+        if isinstance(e, SendUpstream) and e.event["type"] == "session.update"
+    ]
+    return {"type": "error", "error": {"code": "unknown_parameter", "event_id": event_id}}
+
+
+@pytest.mark.parametrize("asks_how_sure", [True, False])
+def test_a_configuration_that_is_refused_fails_loudly(asks_how_sure: bool) -> None:
+    session = Session(dataclasses.replace(CONFIG, asks_how_sure=asks_how_sure), random.Random(1), "s")
     session.attach({"uplink_samples": 0}, 0)
-    (update, *_) = [e.event for e in session.upstream_opened(0) if isinstance(e, SendUpstream)]
-    error = {"type": "error", "error": {"code": "unknown_parameter", "event_id": update["event_id"]}}
-    effects = session.upstream_event(error, 10)
+    effects = session.upstream_opened(0)
+    if asks_how_sure:  # that may be the reason: once more without
+        effects = session.upstream_event(refusal_of(effects), 5)
+        assert not said(effects, "error")
+    effects = session.upstream_event(refusal_of(effects), 10)
     assert said(effects, "error")[0]["code"] == "upstream.config"
     assert ends(effects)[0].close_code == 4502
 
