@@ -15,6 +15,7 @@ from enum import Enum
 
 from realtime.conf import RelayConfig
 from realtime.effects import Effect, Release, Reserve
+from realtime.queues import Recent
 from realtime.usage import MILLION
 
 FIRST_ANSWER, STRETCH = "answer_1", "stretch"
@@ -124,7 +125,7 @@ class Allowance:
         self._asked_s = 0
         self._number = 1
         self._cut_s = 0  # microphone time before this is in items
-        self._untranscribed: dict[str, int] = {}  # item -> where its microphone time begins
+        self._untranscribed: Recent[int] = Recent()  # item -> where its microphone time begins
 
     @property
     def funded(self) -> bool:

@@ -84,6 +84,9 @@ class ResponseGate:
         """The upstream began a response. Cancelled at once when that was asked for before it existed."""
         self.phase, self.active_id, self.owed = Phase.ACTIVE, response_id, False
         self.collisions = 0
+        self.over_limit(
+            now_ms
+        )  # forgets those of earlier minutes, also where the upstream begins them all by itself
         self.starts_ms.append(now_ms)
         if not self.cancel_on_created:
             return []

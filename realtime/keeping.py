@@ -7,11 +7,10 @@ message, from the next one that begins: a sentence half kept would be neither.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from realtime.audio import ms_to_samples, samples_to_ms
 from realtime.effects import KeepAudio
 from realtime.intake import Intake
+from realtime.queues import Recent
 
 NOTHING, TRANSCRIPT, AUDIO = LEVELS = ("nothing", "transcript", "audio")
 SAID, HEARD = "said", "heard"
@@ -27,11 +26,11 @@ class Keeping:
         self.audio = False
         self.choose(level)
         self._stretches: list[list[int]] = []  # samples of `said` that were kept, [first, end)
-        self._speech: dict[str, int] = {}  # where the item's speech began
-        self._ended: dict[str, tuple[int, int]] = {}
+        self._speech: Recent[int] = Recent()  # where the item's speech began
+        self._ended: Recent[tuple[int, int]] = Recent()
         self._held_from = 0  # push-to-talk: where what is not a turn yet began
         self._released: list[tuple[int, int]] = []
-        self._heard: Counter[str] = Counter()  # kept samples by item
+        self._heard: Recent[int] = Recent()  # kept samples by item
 
     def choose(self, level: str) -> bool:
         """Take a choice; True when that changed whether audio is kept."""
@@ -92,7 +91,7 @@ class Keeping:
     def heard(self, item_id: str, first: int, pcm: bytes, now_ms: int) -> KeepAudio:
         """The page has just played these samples of an answer."""
         count = len(pcm) // 2
-        self._heard[item_id] += count
+        self._heard[item_id] = self._heard.get(item_id, 0) + count
         return KeepAudio(HEARD, item_id, first, now_ms - samples_to_ms(count), pcm)
 
     def heard_ms(self, item_id: str) -> int | None:

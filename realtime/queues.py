@@ -1,4 +1,4 @@
-"""Bounded queues and budgets of a session: what waits for upstream and page, how fast a page may talk. Pure.
+"""What is bounded in a session: what waits for upstream and page, how fast a page may talk, what is known by id. Pure.
 
 Bounds: microphone audio waiting for the upstream `max_audio_bytes` (oldest dropped and counted; control never);
 messages waiting for the page are bounded by the playout window and by `Outbox.max_bytes`.
@@ -9,10 +9,36 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from realtime.audio import BYTES_PER_MS
 from realtime.upstream_events import append_json
+
+LATEST = 64  # answers or items: what still comes to earlier ones comes to nothing
+T = TypeVar("T")
+
+
+class Recent(dict[str, T]):
+    """What is known of the latest answers or items, by id: a call of hours holds no more of it than one of minutes."""
+
+    def __setitem__(self, name: str, value: T) -> None:
+        super().__setitem__(name, value)
+        while len(self) > LATEST:
+            del self[next(iter(self))]
+
+    def setdefault(self, name: str, value: T) -> T:  # type: ignore[override]
+        """As of a dict, within the bound."""
+        if name not in self:
+            self[name] = value
+        return self[name]
+
+
+class RecentIds(Recent[bool]):
+    """The latest ids that were added."""
+
+    def add(self, name: str) -> None:
+        """As of a set, within the bound."""
+        self[name] = True
 
 
 class Uplink:

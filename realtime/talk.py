@@ -14,6 +14,7 @@ from realtime.intake import Intake
 from realtime.keeping import NOTHING, Keeping
 from realtime.latency import TurnMarks
 from realtime.playout import Playout
+from realtime.queues import Recent, RecentIds
 from realtime.transcript import PENDING, Item, Transcript
 from realtime.usage import RunningCost
 
@@ -36,12 +37,12 @@ class Talk:
         self.gate = ResponseGate(config.responses_per_minute, lambda: self.allowance.funded)
         self.turn_detection = dict(config.turn_detection) if config.turn_detection else None
         self.interruptible = config.interruptible
-        self.marks: dict[str, TurnMarks] = {}  # by response
+        self.marks: Recent[TurnMarks] = Recent()  # by response
         self.input_ended_ms: int | None = (
             None  # speech stopped or text arrived, and no answer has begun since
         )
         self.silence_ms: int | None = None  # that turn detection waited for before it said so
-        self.cut: set[str] = set()  # items whose late events are dropped
+        self.cut = RecentIds()  # items whose late events are dropped
         self.tools_running: dict[str, int] = {}  # by call: since when
         self.tools_response = ""  # the answer that called them
         self.tools_returned = 0  # results that no answer was asked for yet

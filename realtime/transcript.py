@@ -77,13 +77,12 @@ class Transcript:
 
     def after(self, item: Item) -> str | None:
         """The id of the item before this one that the page knows, or None."""
-        previous = None
-        for other in self.items.values():
-            if other.ordinal >= item.ordinal:
-                break
-            if other.shown:
-                previous = other.item_id
-        return previous
+        for other in reversed(
+            self.items.values()
+        ):  # it is mostly the last: a long call is as quick as a short one
+            if other.shown and other.ordinal < item.ordinal:
+                return other.item_id
+        return None
 
     def record(self, item: Item) -> RecordMessage:
         """The item as the journal keeps it."""

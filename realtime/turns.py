@@ -16,6 +16,7 @@ from realtime.gate import Phase
 from realtime.hearing import is_doubtful
 from realtime.latency import TurnMarks
 from realtime.playout import ItemAudio
+from realtime.queues import Recent
 from realtime.talk import Talk
 from realtime.transcript import COMPLETED, FAILED, INTERRUPTED, PENDING, UNANSWERED, Item
 from realtime.usage import TRANSCRIPTION
@@ -32,11 +33,12 @@ class Turns:
         self.speaking_item: str | None = None  # the person's speech that is under way
         self.given_up: set[str] = set()  # speech that was to be no turn, and may become one after all
         self.speech_began_ms = 0  # on the upstream's own count of the audio
-        self.speech_ended_ms: dict[str, int] = {}  # of items whose words have not come yet
+        self.speech_ended_ms: Recent[int] = Recent()  # of items whose words have not come yet
         self.estimates: dict[
             str, int
         ] = {}  # samples heard by our clock, of items that wait for playout.cleared
-        self.guessed: dict[str, ItemAudio] = {}  # settled by our clock: the page may still say how it was
+        # Settled by our clock: the page may still say how it was.
+        self.guessed: Recent[ItemAudio] = Recent()
         self.position_ms = 0  # when the page last reported
         self.cuts = 0
 
