@@ -126,6 +126,9 @@ class Message(models.Model):
     heard_ms = models.PositiveIntegerField(_("heard, ms"), null=True, blank=True)
     generated_ms = models.PositiveIntegerField(_("made, ms"), null=True, blank=True)
     audio_ms = models.PositiveIntegerField(null=True, blank=True)  # of its sound that is kept; null: none
+    # The recogniser was not sure of the words. The database knows the default too: during a deployment the version
+    # before, which does not know the column, goes on writing.
+    unsure = models.BooleanField(default=False, db_default=False)
     client_id = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(_("time"), auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

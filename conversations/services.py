@@ -102,6 +102,7 @@ class Said:
     generated_ms: int | None = None
     client_id: str = ""
     audio_ms: int | None = None
+    unsure: bool = False
 
     def values(self) -> dict[str, Any]:
         """The fields that grow while it is said."""
@@ -112,6 +113,7 @@ class Said:
             "heard_chars": None if self.heard_chars is None else max(0, min(self.heard_chars, len(text))),
             "heard_ms": self.heard_ms,
             "generated_ms": self.generated_ms,
+            "unsure": self.unsure,
         }
         return values if self.audio_ms is None else {**values, "audio_ms": self.audio_ms}
 

@@ -138,6 +138,7 @@ class RecordMessage:
     generated_ms: int | None = None
     client_id: str = ""
     audio_ms: int | None = None  # so much of its sound is kept
+    unsure: bool = False  # its recogniser was not sure of the words
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
@@ -54,14 +54,18 @@ class Entry:
     key: UUID = field(default_factory=uuid4)
 
     def to_line(self) -> str:
-        """One JSON line for the spill file."""
+        """One JSON line for the spill file. What a field says by itself is left out, so that the version before, which
+        lacks a field and may be the one to read the line during a deployment, loses only what it has no word for."""
+        said_anyway = {one.name: one.default for one in fields(self.record) if one.default is not MISSING}
+        record = asdict(self.record)
+        telling = {name: value for name, value in record.items() if value != said_anyway.get(name, MISSING)}
         return json.dumps(
             {
                 "key": str(self.key),
                 "session_id": str(self.session_id),
                 "conversation_id": str(self.conversation_id) if self.conversation_id else None,
                 "kind": type(self.record).__name__,
-                "record": asdict(self.record),
+                "record": telling,
             }
         )
 

@@ -98,6 +98,7 @@ class Transcript:
             generated_ms=item.generated_ms,
             client_id=item.client_id,
             audio_ms=item.audio_ms,
+            unsure=item.doubtful,
         )
 
     def mark_heard(self, item: Item, heard_ms: int, generated_ms: int, complete: bool) -> None:

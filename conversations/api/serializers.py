@@ -58,7 +58,7 @@ class MessageSerializer(serializers.ModelSerializer):
         model = Message
         fields = [
             *("id", "item_id", "client_id", "position", "role", "modality", "status", "text", "html"),
-            *("heard_chars", "heard_ms", "generated_ms", "audio_ms", "created_at"),
+            *("heard_chars", "heard_ms", "generated_ms", "audio_ms", "unsure", "created_at"),
         ]
 
     def get_html(self, message: Message) -> SafeString:

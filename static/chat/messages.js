@@ -155,8 +155,8 @@ export class MessageList {
   }
 
   #fill(row, message) {
-    const { id, item_id: item, client_id: client, role, modality, status, position, generated_ms: voiceMs, audio_ms: audioMs } = message;
-    Object.assign(row.dataset, { id, item, client: client ?? "", role, modality, status, position, voiceMs: voiceMs ?? "", audioMs: audioMs ?? "", rich: message.text });
+    const { id, item_id: item, client_id: client, role, modality, status, position, generated_ms: voiceMs, audio_ms: audioMs, unsure } = message;
+    Object.assign(row.dataset, { id, item, client: client ?? "", role, modality, status, position, voiceMs: voiceMs ?? "", audioMs: audioMs ?? "", unsure: unsure ? "yes" : "", rich: message.text });
     if (status === "pending") row.dataset.status = "partial";
     this.#textOf(row).innerHTML = message.html; // sanitised on the server
     this.#dress(row);

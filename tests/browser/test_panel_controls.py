@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from conversations.models import Preferences
+from conversations import services
+from conversations.models import Message, Preferences
 from realtime.models import RealtimeSession
 from tests.browser.conftest import Console, Person, eventually
 from tests.browser.pictures import Picture
@@ -154,6 +155,14 @@ def test_words_that_were_guessed_can_be_edited_and_sent(
     ada.chat.await_row("user", "twelve miles")
     expect(ada.chat.rows("user").last.get_by_role("button", name="Edit")).to_be_hidden()
     ada.chat.end_call()
+    eventually(lambda: Message.objects.filter(unsure=True).exists(), "the doubt is stored")
+    services.save_preferences(owner=ada.user, language="de")
+    ada.page.reload()
+    again = ada.chat.rows("user").first
+    expect(again).to_contain_text("Ich bin nicht sicher, ob ich das verstanden habe.")
+    picture("unsure-after-a-reload")
+    again.get_by_role("button", name="Bearbeiten").click()
+    expect(box).to_have_value("Converts both males belong in.")
 
 
 @SCHEMES

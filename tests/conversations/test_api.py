@@ -162,6 +162,7 @@ class TestMessages:
             "heard_ms": None,
             "generated_ms": None,
             "audio_ms": None,
+            "unsure": False,
         }
 
     @pytest.mark.parametrize(

@@ -115,6 +115,14 @@ def test_a_conversation_is_shown_with_its_last_messages_in_order(
     assert "<p>Message <strong>1000</strong></p>" in answer.content.decode()
 
 
+def test_a_doubt_is_in_the_page(adas: Client, talk: Conversation) -> None:
+    for number, unsure in enumerate((True, False)):
+        say(talk, modality="voice", text="Converts both males", position=number, unsure=unsure)
+    page = adas.get(f"/chat/{talk.pk}/").content.decode()
+    # The third is the template of a row that is yet to be said.
+    assert re.findall(r'data-unsure="(\w*)"', page) == ["yes", "", ""]
+
+
 def test_what_was_said_is_never_markup_in_the_page(adas: Client, talk: Conversation) -> None:
     attack = "</script><script>alert('said')</script>"
     for number, role in enumerate(("user", "assistant")):

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 
 from conversations.models import STRETCH_BITS, Conversation, Message
 from conversations.services import begin_stretch, delete_conversation, record_message
@@ -35,6 +36,23 @@ def test_a_later_record_completes_the_message(talk: Conversation) -> None:
     pending.refresh_from_db()
     assert (pending.status, pending.text, pending.heard_text) == ("interrupted", "One two", "One")
     assert (pending.heard_ms, pending.generated_ms) == (400, 900)
+
+
+def test_a_doubt_is_kept_and_what_an_earlier_version_writes_raises_none(talk: Conversation) -> None:
+    doubted = say(talk, item_id="a", status="pending", text="")
+    say(talk, item_id="a", text="Converts both males", unsure=True)
+    doubted.refresh_from_db()
+    assert doubted.unsure
+    # In the middle of a deployment: the version before does not know the column.
+    columns = [field.column for field in Message._meta.fields if field.name != "unsure"]
+    anew = ["%s" if column in ("id", "item_id") else column for column in columns]
+    table = Message._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(anew)} FROM {table}",  # noqa: S608 - names of our own
+            [uuid4().hex, "b"],
+        )
+    assert not Message.objects.get(item_id="b").unsure
 
 
 @pytest.mark.parametrize("settled", ["completed", "interrupted", "failed", "unanswered"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from conversations.models import Preferences
+from conversations.models import Message, Preferences
 from realtime import upstream_events
 from realtime.conf import RelayConfig
 from realtime.hearing import LOGPROBS, is_doubtful
@@ -138,4 +138,5 @@ async def test_the_page_is_told_of_a_doubt(make_site: Any, ada: Any) -> None:
             await page.speak(tone(400) + silence(900))
             heard = await page.until("transcript.done", role="user", text=text)
             assert heard["unsure"] is unsure
-            await page.until("response.done")
+            saved = await page.until("message.saved", item_id=heard["item_id"], status="completed")
+            assert (await Message.objects.aget(pk=saved["message_id"])).unsure is unsure

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -202,6 +204,14 @@ async def test_a_line_cut_short_by_a_crash_costs_only_itself(tmp_path: Path) -> 
     assert await journal.flush(5)
     assert store.texts == ["kept", "new"]
     await journal.close()
+
+
+def test_a_spilled_line_names_only_what_a_record_says_beyond_the_defaults() -> None:
+    """In the middle of a deployment the version before may read it, which lacks a field."""
+    plain, doubtful = words("yes"), replace(words("yes"), unsure=True)
+    assert "unsure" not in json.loads(entry(plain).to_line())["record"]
+    assert json.loads(entry(doubtful).to_line())["record"]["unsure"] is True
+    assert [Entry.from_line(entry(one).to_line()).record for one in (plain, doubtful)] == [plain, doubtful]
 
 
 async def test_a_flush_that_takes_too_long_says_so(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from realtime.conf import TURN_PRESETS, RelayConfig
 from realtime.effects import Effect, RunTool, SendBrowser, SendUpstreamAudio, WarmUpstream
 from realtime.session import READY, Session
-from realtime.transcript import MOST_SEEDS
+from realtime.transcript import TOLD_MESSAGES
 
 WARM_UP, TURNS = 300, 1_000  # what is bounded is full after the first
 SPEECH = base64.b64encode(bytes(4_800)).decode()  # 100 ms
@@ -212,4 +212,4 @@ def test_a_session_of_a_thousand_turns_holds_no_more_than_one_of_three_hundred(
     grown = {name: (before.get(name, 0), size) for name, size in after.items() if size > before.get(name, 0)}
     assert {name for name in grown if name not in MESSAGES} == set(), grown
     assert call.session.rotations > 2
-    assert call.seeds == MOST_SEEDS
+    assert call.seeds == TOLD_MESSAGES
