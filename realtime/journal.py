@@ -17,12 +17,14 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from types import MethodType
 from typing import Any, get_args
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
+from weakref import WeakMethod
 
 from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 
@@ -31,6 +33,7 @@ from realtime.effects import Record, RecordMessage
 logger = logging.getLogger("realtime.journal")
 MAX_WAITING = 1_000
 SPILL_AGAIN = 100  # so many more records before a spill that failed is tried again
+MAX_FILES_TOLD_OF = 20  # of ours that wait: whoever is in older ones hears nothing of it
 BATCH = 400
 SPILLED, REFUSED = ".jsonl", ".refused"  # the latter is kept for a person to look at, and never replayed
 PAUSE_S = 0.1  # between batches: what comes meanwhile shares one transaction
@@ -38,6 +41,9 @@ PAUSE_S = 0.1  # between batches: what comes meanwhile shares one transaction
 REST, MAX_PAUSE_S = 9, 1.0
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 RECORD_TYPES: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
+
+
+Told = Callable[[str, str, str], None]  # of item, message and stored status
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Entry:
     session_id: UUID
     conversation_id: UUID | None
     record: Record
-    on_saved: Callable[[str, str, str], None] | None = None
+    on_saved: Told | None = None
     key: UUID = field(default_factory=uuid4)
 
     def to_line(self) -> str:
@@ -100,6 +106,8 @@ class Journal:
         self._one_by_one = 0  # so many entries are written alone, to find the one that cannot be stored
         self._replay_due = True
         self._replayed = asyncio.Event()
+        # Spill file of ours -> by key, whom to tell. Weakly: a session is not kept in memory for that.
+        self._spilled: dict[str, dict[UUID, Callable[[], Told | None]]] = {}
         self._closed = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -132,13 +140,14 @@ class Journal:
         if isinstance(entry.record, RecordMessage) and entry.record.status == "pending":
             self._replace_pending(entry)
         self._waiting.append(entry)
-        if len(self._waiting) > self._spill_at:
-            self._make_room()
+        self._hold_bound()
         self._idle.clear()
         self._wake.set()
 
-    def _make_room(self) -> None:
+    def _hold_bound(self) -> None:
         """The oldest records go to the spill file. When the disk is full, memory is what is left, for a while."""
+        if len(self._waiting) <= self._spill_at:
+            return
         oldest = [self._waiting.popleft() for _ in range(MAX_WAITING // 2)]
         try:
             self._spill(oldest)
@@ -175,7 +184,8 @@ class Journal:
                 await self._wake.wait()
                 continue
             began_s = time.monotonic()
-            if await self._store_next():
+            # What was spilled is older than what waits: stored after it, it would undo it.
+            if (not self._replay_due or await self._try_replay()) and await self._store_next():
                 failures = 0
             elif self._closing:
                 break
@@ -184,8 +194,6 @@ class Journal:
                 failures += 1
                 continue
             if not self._waiting:
-                if self._replay_due and not self._closing:
-                    await self._try_replay()  # the database is back: what it refused is stored too
                 self._idle.set()
             if not self._closing:
                 with contextlib.suppress(TimeoutError):
@@ -204,8 +212,7 @@ class Journal:
         except (OperationalError, InterfaceError) as error:
             self._waiting.extendleft(reversed(batch))
             logger.warning("the database refused %d records: %s", len(batch), type(error).__name__)
-            if len(self._waiting) > self._spill_at:  # with what came meanwhile
-                self._make_room()
+            self._hold_bound()  # more came meanwhile
             return False
         except Exception as error:
             # Not the database but something in this batch: one such record must not hold up all the others.
@@ -221,13 +228,16 @@ class Journal:
             self._in_flight = []
         self._one_by_one = max(0, self._one_by_one - 1)
         self._unstuck()
-        for entry, message_id in zip(batch, ids, strict=True):
-            if entry.on_saved and message_id and isinstance(entry.record, RecordMessage):
+        self._tell((entry, message_id, entry.on_saved) for entry, message_id in zip(batch, ids, strict=True))
+        return True
+
+    def _tell(self, stored: Iterable[tuple[Entry, str | None, Told | None]]) -> None:
+        for entry, message_id, on_saved in stored:
+            if on_saved and message_id and isinstance(entry.record, RecordMessage):
                 try:
-                    entry.on_saved(entry.record.item_id, message_id, entry.record.status)
+                    on_saved(entry.record.item_id, message_id, entry.record.status)
                 except Exception as error:  # of one session; the journal is everybody's
                     logger.error("a page could not be told what is saved: %s", type(error).__name__)
-        return True
 
     def _write_batch(self, batch: list[Entry]) -> list[str | None]:
         close_old_connections()
@@ -287,6 +297,10 @@ class Journal:
             os.fsync(folder)  # the file's name is kept too, not only its content
         finally:
             os.close(folder)
+        if suffix == SPILLED:
+            self._spilled[path.name] = {e.key: _weakly(e.on_saved) for e in entries if e.on_saved}
+            while len(self._spilled) > MAX_FILES_TOLD_OF:
+                del self._spilled[next(iter(self._spilled))]
         self.spilled += len(entries)
         self._replay_due = self._replay_due or suffix == SPILLED
         logger.warning("%d records went to the spill file", len(entries))
@@ -300,19 +314,27 @@ class Journal:
                 "%d records are lost, they cannot be spilled: %s", len(entries), type(error).__name__
             )
 
-    async def _try_replay(self) -> None:
+    async def _try_replay(self) -> bool:
+        """Store what was spilled; False when the database is not to be had now."""
         self._replay_due = False  # what is spilled from now on sets it again
+        stored: list[tuple[str, list[Entry], list[str | None]]] = []
         try:
-            if not await asyncio.get_running_loop().run_in_executor(self._thread, self._replay):
+            if not await asyncio.get_running_loop().run_in_executor(self._thread, self._replay, stored):
                 self._replay_due = True
+                return False
         except Exception as error:
             self._replay_due = True
             logger.error("spilled records could not be stored: %s", type(error).__name__)
         finally:
+            for name, entries, ids in stored:
+                told = self._spilled.pop(name, {})
+                whom = [told[entry.key]() if entry.key in told else None for entry in entries]
+                self._tell(zip(entries, ids, whom, strict=True))
             self._replayed.set()
+        return True
 
-    def _replay(self) -> bool:
-        """Store what was spilled, oldest first; False when the database refuses. A file goes after its commit."""
+    def _replay(self, stored: list[tuple[str, list[Entry], list[str | None]]]) -> bool:
+        """Store what was spilled, oldest first; False when it cannot be done now. A file goes after its commit."""
         for path in sorted(self.spill_dir.glob(f"*{SPILLED}")):
             try:
                 file = path.open(encoding="utf-8")
@@ -321,23 +343,41 @@ class Journal:
             with file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue  # another process writes or replays it
+                except BlockingIOError:  # another process writes or replays it
+                    if path.name in self._spilled:
+                        return False  # what waits here is newer, and comes after it
+                    continue
                 text = file.read()
-                if not text:
-                    continue  # just made: what belongs in it is on its way
+                if not text or not os.fstat(file.fileno()).st_nlink:
+                    continue  # just made: what belongs in it is on its way; or stored since it was opened
+                entries = _entries(text)
                 try:
-                    self._write_batch(_entries(text))
+                    ids = self._write_spilled(entries)
                 except (OperationalError, InterfaceError):
                     return False
-                except Exception as error:
-                    logger.error(
-                        "spilled records cannot be stored and are put aside: %s", type(error).__name__
-                    )
-                    path.rename(path.with_suffix(REFUSED))
-                    continue
                 path.unlink(missing_ok=True)
+                stored.append((path.name, entries, ids))
         return True
+
+    def _write_spilled(self, entries: list[Entry]) -> list[str | None]:
+        """All at once; where one of them cannot be stored, each alone, and that one is put aside."""
+        try:
+            return self._write_batch(entries)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            logger.error("spilled records cannot be stored at once: %s", type(error).__name__)
+        ids: list[str | None] = []
+        for entry in entries:
+            try:
+                ids += self._write_batch([entry])
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:
+                logger.error("a spilled record is put aside: %s", type(error).__name__)
+                self._spill([entry], REFUSED)
+                ids.append(None)
+        return ids
 
 
 def rest_s(took_s: float, waiting: int) -> float:
@@ -354,6 +394,11 @@ def _entries(text: str) -> list[Entry]:
         except (ValueError, KeyError, TypeError):
             logger.warning("a spilled record could not be read")
     return entries
+
+
+def _weakly(told: Told) -> Callable[[], Told | None]:
+    """Gives whom to tell, as long as that is there."""
+    return WeakMethod(told) if isinstance(told, MethodType) else lambda: told
 
 
 def _close_connections() -> None:

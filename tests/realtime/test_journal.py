@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,10 @@ SESSION, CONVERSATION = uuid4(), uuid4()
 def files(folder: Path) -> list[str]:
     """The texts of all spill files."""
     return [path.read_text() for path in folder.iterdir()]
+
+
+def paths(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
 
 
 def spill(folder: Path, text: str) -> None:
@@ -171,28 +176,126 @@ async def test_more_than_the_bound_goes_to_the_spill_file_and_not_into_memory(tm
     assert sum(len(text.splitlines()) for text in files(tmp_path)) == journal_module.MAX_WAITING * 2
 
 
-async def test_the_bound_holds_for_what_the_database_gives_back(
+async def test_what_was_spilled_is_stored_before_what_came_later(tmp_path: Path) -> None:
+    store = Store()
+    journal = Journal(store.write, tmp_path)
+    await journal.start()
+    store.refuses = 10_000
+    journal.put(entry(words("once", "i", "completed")))
+    for number in range(journal_module.MAX_WAITING):
+        journal.put(entry(RecordEvent(number, "e")))
+    assert journal.spilled
+    journal.put(entry(words("once", "i", "interrupted")))
+    store.refuses = 0
+    assert await journal.flush(5)
+    kept = [e.record.status for e in store.written if isinstance(e.record, RecordMessage)]
+    assert kept == ["completed", "interrupted"]
+    await journal.close()
+
+
+class Session:
+    """Who is to be told."""
+
+    def __init__(self) -> None:
+        self.saved: list[tuple[str, str, str]] = []
+
+    def told(self, *what: str) -> None:
+        self.saved.append(what)  # type: ignore[arg-type]
+
+
+async def test_what_was_spilled_is_called_saved_once_it_is_and_keeps_no_session_in_memory(
+    tmp_path: Path,
+) -> None:
+    store, here, gone = Store(), Session(), Session()
+    journal = Journal(store.write, tmp_path)
+    await journal.start()
+    store.refuses = 10_000
+    journal.put(entry(words("hello"), here.told))
+    journal.put(entry(words("bye", "j"), gone.told))
+    journal.put(entry(RecordEvent(0, "e"), here.told))
+    for number in range(journal_module.MAX_WAITING):
+        journal.put(entry(RecordEvent(number, "e")))
+    assert journal.spilled
+    is_gone = weakref.ref(gone)
+    del gone
+    assert is_gone() is None
+    assert here.saved == []
+    store.refuses = 0
+    assert await journal.flush(5)
+    assert here.saved == [("i", "id of i", "completed")]
+    await journal.close()
+
+
+async def test_what_another_process_is_storing_of_ours_goes_first(tmp_path: Path) -> None:
+    store = Store()
+    journal = Journal(store.write, tmp_path)
+    await journal.start()
+    store.refuses = 10_000
+    for number in range(journal_module.MAX_WAITING + 1):
+        journal.put(entry(RecordEvent(number, "e")))
+    (spilled,) = paths(tmp_path)
+    with spilled.open() as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        store.refuses = 0
+        assert await journal.flush(0.1) is False
+        assert store.written == []
+        spilled.unlink()  # stored, as far as they are concerned
+    assert await journal.flush(5)
+    assert len(store.written) == journal_module.MAX_WAITING + 1 - journal_module.MAX_WAITING // 2
+    await journal.close()
+
+
+async def test_at_the_end_too_what_was_spilled_goes_first_or_all_of_it_waits_for_the_next_start(
+    tmp_path: Path,
+) -> None:
+    store = Store()
+    journal = Journal(store.write, tmp_path)
+    await journal.start()
+    store.refuses = 10_000
+    for number in range(journal_module.MAX_WAITING + 1):
+        journal.put(entry(RecordEvent(number, "e")))
+    assert journal.spilled
+    journal.put(entry(words("last")))
+
+    def refuse_the_spilled(entries: list[Entry]) -> list[str | None]:
+        if entries[0].record == RecordEvent(0, "e"):
+            raise OperationalError("not yet")  # and right after it the database is back
+        return store.write(entries)
+
+    store.refuses = 0
+    journal.write = refuse_the_spilled
+    await journal.close()
+    assert store.texts == []
+    after = Store()
+    next_journal = Journal(after.write, tmp_path)
+    await next_journal.start()
+    assert after.texts == ["last"]
+    assert [e.record.at_ms for e in after.written if isinstance(e.record, RecordEvent)] == list(
+        range(journal_module.MAX_WAITING + 1)
+    )
+    await next_journal.close()
+
+
+async def test_the_bound_holds_for_what_the_database_gave_back_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "MAX_WAITING", 8)
-    asked, answered = Event(), Event()
-
-    def write(_entries: list[Entry]) -> list[str | None]:
-        asked.set()
-        answered.wait(10)
-        raise OperationalError("locked")
-
-    journal = Journal(write, tmp_path)
-    for number in range(7):
+    monkeypatch.setattr(journal_module, "BATCH", 100_000)
+    store, loop = Store(), asyncio.get_running_loop()
+    journal = Journal(store.write, tmp_path)
+    await journal.start()
+    for number in range(journal_module.MAX_WAITING):
         journal.put(entry(RecordEvent(number, "e")))
-    await asyncio.to_thread(asked.wait, 10)
-    for number in range(4):
-        journal.put(entry(RecordEvent(number, "e")))
-    assert (journal.waiting, journal.spilled) == (11, 0)
-    answered.set()
-    await eventually(lambda: journal.spilled > 0)
-    assert journal.waiting <= 8
-    await journal.close(timeout_s=0.2)
+
+    def refuse_and_get_more(_entries: list[Entry]) -> list[str | None]:
+        loop.call_soon_threadsafe(journal.put, entry(RecordEvent(0, "meanwhile")))
+        raise OperationalError
+
+    journal.write = refuse_and_get_more
+    await eventually(lambda: journal.spilled)
+    journal.write = store.write
+    assert await journal.flush(5)
+    await journal.close()
 
 
 async def test_a_line_cut_short_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
@@ -212,6 +315,26 @@ def test_a_spilled_line_names_only_what_a_record_says_beyond_the_defaults() -> N
     assert "unsure" not in json.loads(entry(plain).to_line())["record"]
     assert json.loads(entry(doubtful).to_line())["record"]["unsure"] is True
     assert [Entry.from_line(entry(one).to_line()).record for one in (plain, doubtful)] == [plain, doubtful]
+
+
+async def test_one_spilled_record_that_cannot_be_stored_is_put_aside_alone(tmp_path: Path) -> None:
+    spill(tmp_path, "".join(entry(words(text, text)).to_line() + "\n" for text in ("a", "poison", "b")))
+    store = Store()
+
+    def write(entries: list[Entry]) -> list[str | None]:
+        if "poison" in [e.record.text for e in entries]:  # type: ignore[union-attr]
+            raise ValueError("not storable")
+        return store.write(entries)
+
+    journal = Journal(write, tmp_path)
+    await journal.start()
+    assert store.texts == ["a", "b"]
+    (aside,) = paths(tmp_path)
+    assert aside.suffix == ".refused"
+    assert [Entry.from_line(line).record for line in files(tmp_path)[0].splitlines()] == [
+        words("poison", "poison")
+    ]
+    await journal.close()
 
 
 async def test_a_flush_that_takes_too_long_says_so(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ async def test_a_start_while_the_database_refuses_keeps_the_file_for_when_it_is_
     assert store.texts == []
     journal.put(words("new"))
     assert await journal.flush(5)
-    assert store.texts == ["new", "old"]
+    assert store.texts == ["old", "new"]
     assert not files(tmp_path)
     await journal.close()
 
