@@ -283,6 +283,8 @@ class Session(SessionUpstream):
             self.ignored[
                 name if name in self.ignored or len(self.ignored) < MAX_IGNORED_TYPES else "other"
             ] += 1
+            if event.get("response_id"):
+                self._hear_of_answer(event["response_id"])
             return []
         if not self.upstream_budget.take(1, now_ms):
             return self._upstream_too_fast()
@@ -365,13 +367,20 @@ class Session(SessionUpstream):
 
     def _answer_began(self, event: dict[str, Any]) -> None:
         self.answers.on_response_created(event, self.now_ms)
-        self._arm("stuck", self.config.stuck_response_ms)
+        self._hear_of_answer(self.talk.gate.active_id)
         self._touch()
 
     def _answer(self, handler: Any, event: dict[str, Any]) -> None:
         handler(event, self.now_ms)
-        if self.talk.gate.active_id:  # not for what comes after the end
-            self._arm("stuck", self.config.stuck_response_ms)
+        self._hear_of_answer(self.talk.gate.active_id)
+
+    def _hear_of_answer(self, response_id: str | None) -> None:
+        """The running answer goes on, whatever the event was: a function's arguments are read with their last one."""
+        if response_id is None or response_id != self.talk.gate.active_id:
+            return  # not for what comes after the end
+        marks = self.talk.marks.get(response_id)
+        speaks = marks is not None and marks.first_delta_ms is not None
+        self._arm("stuck", self.config.stuck_response_ms if speaks else self.config.first_word_ms)
 
     def _answer_done(self, event: dict[str, Any]) -> None:
         self.answers.on_response_done(event, self.now_ms)

@@ -1298,6 +1298,20 @@ MUTANTS = [
         "tests/realtime/test_journal.py -k put_aside_alone",
     ),
     Mutant(
+        "an answer that has begun to speak has less time",
+        "realtime/session.py",
+        "self.config.stuck_response_ms if speaks else self.config.first_word_ms",
+        "self.config.first_word_ms",
+        f"{FAULTS}test_lost_upstream.py -k stops_coming",
+    ),
+    Mutant(
+        "an answer of which anything comes is not stuck",
+        "realtime/session.py",
+        '                self._hear_of_answer(event["response_id"])\n',
+        "                pass\n",
+        "tests/realtime/test_session_limits.py -k anything_comes",
+    ),
+    Mutant(
         "the next upstream is told what was said",
         "realtime/session_upstream.py",
         "*up.seeds(self._past(),",

@@ -126,12 +126,25 @@ async def test_a_dead_cable_is_noticed_by_pings(
 
 
 async def test_an_answer_that_stops_coming_is_cancelled_and_told(stage: StageMaker, ada: Any) -> None:
-    assert RelayConfig("", "", "", "").stuck_response_ms <= 20_000
+    assert RelayConfig("", "", "", "").stuck_response_ms <= 10_000
     async with stage(LONG, timers={"stuck_response_ms": 400}) as s:
         s.upstream.faults = [{"name": "stall", "ms": 1_500, "times": 1, **MIDDLE}]
         page = await begin_story(s, ada)
         warning = await page.until("warning")
         assert warning["code"] == "answer.slow"
+        received = s.upstream.connections[0].received
+        await eventually(lambda: any(event["type"] == "response.cancel" for event in received))
+        await ask(page)
+        assert len(s.upstream.connections) == 1
+
+
+async def test_an_answer_that_never_says_a_word_is_cancelled_and_told(stage: StageMaker, ada: Any) -> None:
+    assert RelayConfig("", "", "", "").first_word_ms <= 20_000
+    async with stage(LONG, timers={"first_word_ms": 400}) as s:
+        s.upstream.faults = [{"name": "stall", "ms": 1_500, "times": 1, "at": "response.created"}]
+        page = await s.talking(ada)
+        await page.speak(QUESTION)
+        assert (await page.until("warning"))["code"] == "answer.slow"
         received = s.upstream.connections[0].received
         await eventually(lambda: any(event["type"] == "response.cancel" for event in received))
         await ask(page)

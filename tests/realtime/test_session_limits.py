@@ -77,6 +77,39 @@ def test_a_page_that_takes_nothing_holds_no_answer() -> None:
     assert not ends(effects)  # the talk waits for its page
 
 
+def warned(effects: list[Effect]) -> list[str]:
+    return [warning["code"] for warning in said(effects, "warning")]
+
+
+def test_an_answer_has_time_for_its_first_word_and_less_within_what_it_says() -> None:
+    session = ready_session(QUIET)
+    session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 0)
+    assert "answer.slow" not in warned(run_until(session, 19_999))
+    session.upstream_speech("r", "i", bytes(9_600), 19_999)
+    assert "answer.slow" not in warned(run_until(session, 29_998))
+    effects = run_until(session, 29_999)
+    assert warned(effects) == ["answer.slow"]
+    assert "response.cancel" in [e.event["type"] for e in effects if isinstance(e, SendUpstream)]
+
+
+def test_an_answer_that_never_says_a_word_is_given_up() -> None:
+    session = ready_session(QUIET)
+    session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 0)
+    assert warned(run_until(session, 20_000)) == ["answer.slow"]
+
+
+def test_an_answer_of_which_anything_comes_is_not_stuck() -> None:
+    session = ready_session(QUIET)
+    session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 0)
+    event = {"type": "response.function_call_arguments.delta", "response_id": "r", "delta": "{"}
+    effects: list[Effect] = []
+    for at_ms in (15_000, 30_000, 45_000):
+        effects += session.upstream_event(event, at_ms) + run_until(session, at_ms + 15_000)
+    assert "answer.slow" not in warned(effects)
+    session.upstream_event({**event, "response_id": "another"}, 64_000)
+    assert "answer.slow" in warned(run_until(session, 65_000))
+
+
 def test_a_page_without_a_sign_of_life_is_dead_in_15_seconds_but_the_session_is_not() -> None:
     session = ready_session()
     effects = run_until(session, 15_000)
