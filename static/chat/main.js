@@ -61,6 +61,7 @@ const messages = new MessageList({
     setTimeout(() => mark.setAttribute("href", "#i-copy"), COPIED_MS);
   },
   onPlay: (row) => later("replay").then((replay) => replay?.toggle(row)),
+  onTrim: () => (by("older").hidden = false),
 });
 
 const call = new VoiceDoor({
@@ -143,7 +144,7 @@ call.addEventListener("change", ({ detail: { state, previous } }) => {
 });
 
 async function showStored({ message_id: id, client_id: clientId, status }) {
-  if (clientId) return messages.mark(clientId, status); // what was typed is shown as it was typed
+  if (clientId) return messages.mark(clientId, status, "", id); // what was typed is shown as it was typed
   await showMessage(id);
 }
 

@@ -3,6 +3,7 @@
 import { clock, t } from "../strings.js";
 
 const NEAR_PX = 140; // this close to the end counts as reading along
+const MOST_ROWS = 200; // each is some 45 nodes; who wants the earlier ones again is shown them
 const FINAL = new Set(["completed", "interrupted", "failed", "unanswered"]);
 
 export class MessageList {
@@ -15,9 +16,9 @@ export class MessageList {
   #session = ""; // rows of the running session know it: an item without a predecessor is the first of its session
   #waiting = null;
 
-  /** `onRetry(row)`, `onEdit(text)`, `onCopy(text)` and `onPlay(row)` are the buttons of a row. */
-  constructor({ list, scroller, template, jump, empty, announcer, onRetry, onEdit, onCopy, onPlay }) {
-    Object.assign(this, { onRetry, onEdit, onCopy, onPlay });
+  /** `onRetry(row)`, `onEdit(text)`, `onCopy(text)` and `onPlay(row)` are the buttons of a row. `onTrim()`: there are earlier ones. */
+  constructor({ list, scroller, template, jump, empty, announcer, onRetry, onEdit, onCopy, onPlay, onTrim }) {
+    Object.assign(this, { onRetry, onEdit, onCopy, onPlay, onTrim });
     [this.#list, this.#scroller, this.#template, this.#jump, this.#empty, this.#announcer] = [list, scroller, template, jump, empty, announcer];
     for (const row of list.children) this.#dress(row);
     list.addEventListener("click", (event) => this.#clicked(event.target));
@@ -45,8 +46,20 @@ export class MessageList {
     const near = this.#isNear;
     change();
     this.#empty.hidden = this.#list.children.length > 0;
+    if (near) this.#trim();
     if (near) this.toEnd();
     else this.#jump.hidden = false;
+  }
+
+  /** The oldest rows go from the page, so that a talk of hours stays quick; only those that the server can show again. */
+  #trim() {
+    for (let row = this.#list.firstElementChild; this.#list.children.length > MOST_ROWS; row = this.#list.firstElementChild) {
+      const { id, status, audioMs, session } = row.dataset;
+      const replayed = audioMs && session; // by the button at the end of this call
+      if (!id || !FINAL.has(status) || replayed || row.contains(document.activeElement) || getSelection().containsNode(row, true)) return;
+      row.remove();
+      this.onTrim();
+    }
   }
 
   startSession(id) {
@@ -63,11 +76,12 @@ export class MessageList {
     this.toEnd();
   }
 
-  /** The status of a typed message: sending, failed, unanswered or completed; `why` is a sentence. */
-  mark(clientId, status, why = "") {
+  /** The status of a typed message: sending, failed, unanswered or completed; `why` is a sentence, `id` where it is stored. */
+  mark(clientId, status, why = "", id = null) {
     const row = this.#find("client", clientId);
     if (!row) return;
     row.dataset.status = status;
+    if (id) row.dataset.id = id;
     this.#dress(row, why);
   }
 

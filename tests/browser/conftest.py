@@ -254,8 +254,8 @@ def picture(tabs: list[Page], browser_name: str) -> Picture:
 def person(site: SiteThread, console: Console, tabs: list[Page], new_context) -> Callable[..., Person]:  # type: ignore[no-untyped-def]
     """Make somebody: `person("ada")` has an account, is logged in, and may use the microphone.
 
-    `logged_in=False` leaves the login form to the test, `microphone=False` the permission; `origin` leads the tab
-    through a proxy; `browser` opens it in another browser.
+    `logged_in=False` leaves the login form to the test, `microphone=False` the permission; `tapped=False` keeps nothing
+    of what is played; `origin` leads the tab through a proxy; `browser` opens it in another browser.
     """
 
     def make(
@@ -263,6 +263,7 @@ def person(site: SiteThread, console: Console, tabs: list[Page], new_context) ->
         *,
         logged_in: bool = True,
         microphone: bool = True,
+        tapped: bool = True,
         origin: str | None = None,
         browser: Browser | None = None,
         **context_options: object,
@@ -271,7 +272,8 @@ def person(site: SiteThread, console: Console, tabs: list[Page], new_context) ->
         context: BrowserContext = (browser.new_context if browser else new_context)(**context_options)
         context.set_default_timeout(30_000)
         console.watch(context)
-        context.add_init_script(path=HERE / "tap.js")
+        if tapped:
+            context.add_init_script(path=HERE / "tap.js")
         if microphone:
             context.grant_permissions(["microphone"], origin=origin)
         user = get_user_model().objects.create_user(name, f"{name}@example.org", PASSWORD)
