@@ -2,15 +2,18 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver, path
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
 from conversations import audit
 from realtime import budgets, ledger, services
@@ -42,8 +45,8 @@ LEGEND = (
 class RealtimeSessionAdmin(HistoryAdmin):
     change_list_template = "admin/realtime/realtimesession/change_list.html"
     list_display = (
-        *("started_at", "state", "user", "duration", "turns", "slowest_ms", "errors", "cost", "end_reason"),
-        *("interruptions", "modality", "model", "browser", "device", "worker", "id"),
+        *("started_at", "user", "state", "duration", "turns", "slowest_ms", "errors", "cost", "upstream"),
+        *("page", "interruptions", "modality", "worker", "id"),
     )
     list_filter = (
         *(StateFilter, TroubleFilter, "started_at", "modality", EngineFilter, ModelFilter, EndReasonFilter),
@@ -65,6 +68,7 @@ class RealtimeSessionAdmin(HistoryAdmin):
         view = self.admin_site.admin_view
         return [
             path("dashboard/", view(dashboard_page), name="realtime_dashboard"),
+            path("<uuid:session_id>/end/", view(require_POST(self.end_one)), name="realtime_end"),
             path("<uuid:session_id>/listen/", view(listen), name="realtime_listen"),
             path("listened/<str:ticket>/<slug:lane>/", view(listened), name="realtime_listened"),
             *super().get_urls(),
@@ -79,6 +83,9 @@ class RealtimeSessionAdmin(HistoryAdmin):
         if session is not None and self.has_view_permission(request, session):
             more = inspect(session, request.GET.get("events", ""))
             more["legend"] = LEGEND
+            more["subtitle"] = f"{session.user}, {formats.localize(timezone.localtime(session.started_at))}"
+            more |= {"state": self.state(session), "lasted": self.duration(session)}
+            more["may_end"] = session.ended_at is None and self.has_end_permission(request)
             user: Any = request.user
             more["may_read"] = user.has_perms(
                 ["conversations.view_conversation", "conversations.view_content"]
@@ -93,29 +100,55 @@ class RealtimeSessionAdmin(HistoryAdmin):
     @admin.action(description=_("End the selected live sessions"), permissions=["end"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[RealtimeSession]) -> None:
         """Mark them as ended by the operator, and have their processes look at once."""
-        live = list(queryset.filter(ended_at=None))
-        count = services.end_for_operator([session.pk for session in live])
-        for session in live:
-            self.log_change(request, session, "Ended by an operator.")
-        transaction.on_commit(rights_changed)
+        count = self._end(request, queryset)
         messages.success(
             request,
             _("%(count)s sessions end. Their calls are hung up at once, or within ten seconds.")
             % {"count": count},
         )
 
+    def end_one(self, request: HttpRequest, session_id: UUID) -> HttpResponse:
+        """The button on the page of a live session."""
+        if not (self.has_end_permission(request) and self.has_view_permission(request)):
+            raise PermissionDenied
+        if self._end(request, RealtimeSession.objects.filter(pk=session_id)):
+            messages.success(
+                request, _("The session ends. Its call is hung up at once, or within ten seconds.")
+            )
+        else:
+            messages.info(request, _("This session is over already."))
+        return HttpResponseRedirect(reverse("admin:realtime_realtimesession_change", args=[session_id]))
+
+    def _end(self, request: HttpRequest, queryset: QuerySet[RealtimeSession]) -> int:
+        live = list(queryset.filter(ended_at=None))
+        count = services.end_for_operator([session.pk for session in live])
+        for session in live:
+            self.log_change(request, session, "Ended by an operator.")
+        transaction.on_commit(rights_changed)
+        return count
+
     @admin.display(description=_("cost"), ordering="cost_usd")
     def cost(self, session: RealtimeSession) -> str:
         """In USD; "+ ?" when some usage has no known price."""
         return f"${session.cost_usd:.4f}{'' if session.cost_complete else ' + ?'}"
 
-    @admin.display(description=_("state"))
+    @admin.display(description=_("state"), ordering="end_reason")
     def state(self, session: RealtimeSession) -> str:
-        """As in the filter."""
+        """As in the filter; of one that is over, why it ended."""
         if session.ended_at is not None:
-            return str(_("ended"))
+            return session.end_reason or str(_("ended"))
         stale = session.lease_until is not None and session.lease_until < timezone.now()
         return str(_("stale") if stale else _("live"))
+
+    @admin.display(description=_("model"), ordering="model")
+    def upstream(self, session: RealtimeSession) -> str:
+        """The model that was asked for, and who answered for it when that was not the provider."""
+        return session.model if session.engine == "openai" else f"{session.model} ({session.engine})"
+
+    @admin.display(description=_("browser"), ordering="browser")
+    def page(self, session: RealtimeSession) -> str:
+        """Browser and device."""
+        return " · ".join(filter(None, (session.browser, session.device)))
 
     @admin.display(description=_("duration"), ordering=F("ended_at") - F("started_at"))
     def duration(self, session: RealtimeSession) -> str:

@@ -25,7 +25,6 @@ from realtime.models import Budget
 from voiceproject import account, deletion
 from voiceproject.used import used_by
 
-admin.site.site_header = admin.site.site_title = _("Voice chat administration")
 admin.site.unregister([User, Conversation])
 # Its pages would show refresh tokens that are good for somebody else's account.
 for model in (OutstandingToken, BlacklistedToken):

@@ -41,7 +41,7 @@ CSRF_TRUSTED_ORIGINS = list(ALLOWED_ORIGINS)
 
 INSTALLED_APPS = [
     "daphne",  # first: replaces runserver with one that speaks WebSocket
-    "django.contrib.admin",
+    "voiceproject.admin_apps.VoiceAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -51,7 +51,7 @@ INSTALLED_APPS = [
     "channels",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
-    "axes",
+    "voiceproject.admin_apps.LoginProtectionConfig",
     "drf_spectacular",
     "drf_spectacular_sidecar",  # the page's own files, so that none comes from another host
     "csp",
@@ -249,6 +249,7 @@ AXES_VERBOSE = False
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "voiceproject.formats"
 TIME_ZONE = env_str("TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True

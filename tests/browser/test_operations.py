@@ -126,7 +126,7 @@ def test_an_operator_sees_what_happened_in_a_call_and_ends_it(
 
     open_page(operator, f"{LIST}?state=live")
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
-    expect(page.locator("#result_list .field-browser")).to_have_text(re.compile(r"Chrome \d+"))
+    expect(page.locator("#result_list .field-page")).to_have_text(re.compile(r"Chrome \d+"))
     page.locator("input.action-select").check()
     page.locator("select[name=action]").select_option("end_sessions")
     page.get_by_role("button", name="Go", exact=True).first.click()

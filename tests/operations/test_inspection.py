@@ -254,6 +254,25 @@ class TestEnding:
         session.refresh_from_db()
         assert session.end_reason == "idle"
 
+    def test_the_page_of_a_live_session_has_a_button_for_it(self, operators: Client, ada: User) -> None:
+        session = a_session(ada, lease_until=timezone.now() + timedelta(minutes=1))
+        page, button = f"{LIST}{session.pk}/change/", f"{LIST}{session.pk}/end/"
+        assert f'action="{button}"' in operators.get(page).content.decode()
+        assert "within ten seconds" in operators.post(button, follow=True).content.decode()
+        assert leases.renew_leases([session.pk]) == {session.pk: "operator"}
+        assert button not in operators.get(page).content.decode()
+        assert "over already" in operators.post(button, follow=True).content.decode()
+        assert operators.get(button).status_code == 405
+
+    def test_who_may_only_look_has_no_button(self, ada: User, page_of: Callable[[User], Client]) -> None:
+        looker = User.objects.create_user("looker", is_staff=True)
+        looker.user_permissions.set(Permission.objects.filter(codename="view_realtimesession"))
+        session = a_session(ada)
+        assert "/end/" not in page_of(looker).get(f"{LIST}{session.pk}/change/").content.decode()
+        assert page_of(looker).post(f"{LIST}{session.pk}/end/").status_code == 403
+        session.refresh_from_db()
+        assert session.ended_at is None
+
     def test_who_may_only_look_may_not_end(self, ada: User, page_of: Callable[[User], Client]) -> None:
         looker = User.objects.create_user("looker", is_staff=True)
         looker.user_permissions.set(Permission.objects.filter(codename="view_realtimesession"))
