@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import MinimumLengthValidator, get_default_password_validators
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.test import Client
@@ -12,6 +13,7 @@ from rest_framework.test import APIClient
 
 from conversations.models import Conversation, Preferences
 from conversations.services import save_preferences
+from voiceproject.forms import ForgottenPasswordForm, SignUpForm
 
 PASSWORD = "ada-secret-1815"
 NEW = {
@@ -52,8 +54,8 @@ class TestSignUp:
             ({"username": "ada"}, "username"),
             ({"username": "ADA"}, "username"),
             ({"password2": "different-1906"}, "password2"),
-            ({"password1": "12345678", "password2": "12345678"}, "password2"),
-            ({"password1": "grace", "password2": "grace"}, "password2"),
+            ({"password1": "12345678", "password2": "12345678"}, "password1"),
+            ({"password1": "grace", "password2": "grace"}, "password1"),
         ],
     )
     def test_what_is_wrong_is_named_and_no_account_is_made(
@@ -141,11 +143,23 @@ def test_a_forgotten_password_is_set_anew_by_mail_and_only_once(visitor: Client,
     link = re.search(r"http://testserver(/accounts/reset/\S+)", message.body)
     assert link is not None
     form = visitor.get(link[1], follow=True)
+    weak = {"new_password1": "1234567", "new_password2": "1234567"}
+    assert "new_password1" in visitor.post(form.request["PATH_INFO"], weak).context["form"].errors
     new = {"new_password1": "analytical-1843", "new_password2": "analytical-1843"}
     assert visitor.post(form.request["PATH_INFO"], new, follow=True).status_code == 200
     assert visitor.login(username="ada", password="analytical-1843")
     again = Client().get(link[1], follow=True)
     assert not again.context["validlink"]
+
+
+def test_the_rules_of_passwords_are_told_in_one_sentence_that_is_true() -> None:
+    validators = get_default_password_validators()
+    names = {type(one).__name__.removesuffix("Validator") for one in validators}
+    assert names == {"UserAttributeSimilarity", "MinimumLength", "CommonPassword", "NumericPassword"}
+    [shortest] = [one.min_length for one in validators if isinstance(one, MinimumLengthValidator)]
+    for form in (SignUpForm(), ForgottenPasswordForm(User())):
+        assert f"At least {shortest} characters" in str(form.fields[form.first].help_text)
+        assert form.fields[form.second].help_text == ""
 
 
 def test_an_unknown_address_gets_no_mail_and_the_same_answer(visitor: Client, ada: User) -> None:

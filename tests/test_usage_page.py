@@ -108,9 +108,15 @@ def test_the_page_shows_it(ada: User, page_of: Callable[[User], Client]) -> None
     text = page_of(ada).get("/usage/").content.decode()
     assert "56 of 60 minutes left" in text
     assert "$0.25" in text
+    assert "<strong>4</strong> minutes of calls" in text
     assert text.count('rx="2"><title>') == 60
     assert " style=" not in text, "the content security policy allows no inline style"
 
 
 def test_the_page_of_somebody_who_never_called(ada: User, page_of: Callable[[User], Client]) -> None:
     assert "You have made no calls yet." in page_of(ada).get("/usage/").content.decode()
+
+
+def test_one_minute_is_no_minutes(ada: User, page_of: Callable[[User], Client]) -> None:
+    call(ada, timezone.now() - timedelta(minutes=10), 0.8)
+    assert "<strong>1</strong> minute of calls" in page_of(ada).get("/usage/").content.decode()

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
-from django.contrib.auth.forms import PasswordChangeForm, UserCreationForm
+from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm, UserCreationForm
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +14,8 @@ from conversations.models import Preferences
 from voiceproject.lockout import is_password_of
 
 EMAIL_TAKEN = _("Another account uses this e-mail address. Log in to it, or give another address.")
+# What AUTH_PASSWORD_VALIDATORS ask for.
+PASSWORD_RULES = _("At least 8 characters. Not a common password, not only digits, not like your name.")
 
 
 def email_is_taken(email: str, besides: User | None = None) -> bool:
@@ -22,10 +24,34 @@ def email_is_taken(email: str, besides: User | None = None) -> bool:
     return (accounts if besides is None else accounts.exclude(pk=besides.pk)).exists()
 
 
-class SignUpForm(UserCreationForm):
+class AsksNewPassword(forms.Form):
+    """A new password, twice: its rules in one sentence, and what is wrong with it beside the first of the two."""
+
+    first, second = "new_password1", "new_password2"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields[self.first].help_text = PASSWORD_RULES
+        self.fields[self.second].help_text = ""
+
+    def validate_password_for_user(self, user: User, *_args: Any) -> None:
+        """As Django does it; it puts the error beside the repetition."""
+        super().validate_password_for_user(user, self.first)  # type: ignore[misc]
+
+
+class SignUpForm(AsksNewPassword, UserCreationForm):
     """A name, an e-mail address that no other account has, and a password twice."""
 
-    email = forms.EmailField(label=_("E-mail address"), max_length=254)
+    first, second = "password1", "password2"
+    email = forms.EmailField(
+        label=_("E-mail address"),
+        max_length=254,
+        help_text=_("To set a new password when you forget yours."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].help_text = _("Letters, digits and @ . + - _")
 
     class Meta(UserCreationForm.Meta):
         model = User
@@ -67,7 +93,11 @@ class AsksPassword(forms.Form):
         return password
 
 
-class NewPasswordForm(PasswordChangeForm):
+class ForgottenPasswordForm(AsksNewPassword, SetPasswordForm):
+    """The new password of somebody who followed the link in a mail."""
+
+
+class NewPasswordForm(AsksNewPassword, PasswordChangeForm):
     """Django's own; wrong old passwords count as at the login."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
@@ -105,7 +135,7 @@ class PreferencesForm(forms.ModelForm):
 
     voice = forms.ChoiceField(label=_("Voice"), choices=choices.VOICE_CHOICES, required=False)
     turn_preset = forms.ChoiceField(label=_("Turn taking"), choices=choices.TURN_PRESET_CHOICES)
-    captions = forms.BooleanField(label=_("Captions"), required=False)
+    captions = forms.BooleanField(label=_("Captions"), label_suffix="", required=False)
     language = forms.ChoiceField(label=_("Language"), choices=choices.LANGUAGE_CHOICES, required=False)
     theme = forms.ChoiceField(label=_("Colours"), choices=choices.THEME_CHOICES)
     keep = forms.ChoiceField(label=_("Kept of new conversations"), choices=choices.KEEP_CHOICES)

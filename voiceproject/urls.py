@@ -1,7 +1,7 @@
 """The addresses of the site. The WebSocket's are in `realtime/routing.py`."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, PasswordResetConfirmView
 from django.http import HttpRequest, JsonResponse
 from django.templatetags.static import static
 from django.urls import include, path, re_path
@@ -12,6 +12,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from realtime.api.recordings import ConversationAudio, MessageAudio
 from voiceproject import account_api, account_pages, session_pages, usage_pages
+from voiceproject.forms import ForgottenPasswordForm
 from voiceproject.health import health
 from voiceproject.readiness import metrics_page, ready
 
@@ -38,6 +39,11 @@ urlpatterns = [
     path("accounts/password_change/", account_pages.NewPassword.as_view(), name="password_change"),
     path("accounts/logout/", account_pages.LogOut.as_view(), name="logout"),
     path("accounts/password_reset/", account_pages.ForgottenPassword.as_view(), name="password_reset"),
+    path(
+        "accounts/reset/<uidb64>/<token>/",
+        PasswordResetConfirmView.as_view(form_class=ForgottenPasswordForm),
+        name="password_reset_confirm",
+    ),
     path("accounts/", include("django.contrib.auth.urls")),
     path("account/", account_pages.Account.as_view(), name="account"),
     path("account/sessions/", session_pages.Sessions.as_view(), name="sessions"),

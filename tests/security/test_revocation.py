@@ -272,6 +272,18 @@ def test_a_token_says_nothing_of_the_login_s_key(ada: User) -> None:
     assert access.login_mark(key) != key
 
 
+def test_one_s_own_calls_are_told_by_browser_and_device_and_lead_to_their_conversation(ada: User) -> None:
+    agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+    for user_agent in (agent, "Python/3.11 websockets/16.1"):
+        minted = admission.mint(user=ada, origin="")
+        admission.redeem(token_text=minted.token, origin="", worker="w", user_agent=user_agent)
+    page = logged_in(ada).get("/account/sessions/").content.decode()
+    assert "Chrome 156 · Linux" in page
+    assert "a program" in page
+    assert "Mozilla" not in page
+    assert f'href="/chat/{minted.conversation_id}/"' in page
+
+
 def test_another_person_s_session_cannot_be_seen_or_ended(ada: User, bob: User) -> None:
     minted = admission.mint(user=ada, origin="")
     admission.redeem(token_text=minted.token, origin="", worker="w")
