@@ -39,7 +39,9 @@ def _number(low: float, high: float, whole: bool = False) -> Callable[[Any], Any
     def check(value: Any) -> float | int:
         kinds = (int,) if whole else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-            raise BadMessage("a number is missing or out of range")
+            raise BadMessage(
+                f"a{' whole' if whole else ''} number from {low:,.10g} to {high:,.10g} is needed"
+            )
         return value
 
     return check
@@ -54,7 +56,7 @@ def _boolean(value: Any) -> bool:
 def _choice(*words: str) -> Callable[[Any], Any]:
     def check(value: Any) -> str:
         if value not in words:
-            raise BadMessage("not one of the known words")
+            raise BadMessage(f"one of {', '.join(words)} is needed")
         return value
 
     return check
@@ -145,15 +147,15 @@ POSITION = re.compile(
 def check_frame(pcm: bytes) -> None:
     """Raise unless this is a microphone frame: not empty, whole samples, at most 200 ms."""
     if len(pcm) > MAX_FRAME_BYTES:
-        raise TooLarge("audio frame")
+        raise TooLarge(f"an audio frame has at most {MAX_FRAME_BYTES:,} bytes")
     if not pcm or len(pcm) % BYTES_PER_SAMPLE:
-        raise BadMessage("an audio frame must hold whole samples")
+        raise BadMessage("an audio frame has an even number of bytes, and some")
 
 
 def parse(text: str) -> dict[str, Any]:
     """One checked message of the page: its `type` and its known fields. Raises BadMessage or TooLarge."""
     if len(text) * 4 > MAX_MESSAGE_BYTES and len(text.encode("utf-8", "surrogatepass")) > MAX_MESSAGE_BYTES:
-        raise TooLarge("message")
+        raise TooLarge(f"a message has at most {MAX_MESSAGE_BYTES:,} bytes")
     try:
         value = DECODER.decode(text)
     except (ValueError, RecursionError):  # thousands of brackets are a RecursionError
@@ -163,7 +165,10 @@ def parse(text: str) -> dict[str, Any]:
     kind = value.pop("type", None)
     if not isinstance(kind, str) or kind not in FROM_BROWSER:
         raise BadMessage("unknown type")
-    return {"type": kind, **_fields(value, FROM_BROWSER[kind])}
+    try:
+        return {"type": kind, **_fields(value, FROM_BROWSER[kind])}
+    except BadMessage as error:
+        raise BadMessage(f"{kind}: {error}") from None
 
 
 def position_of(text: str) -> tuple[str, int] | None:
@@ -183,12 +188,16 @@ def message(kind: str, **fields: Any) -> dict[str, Any]:
 
 def _fields(value: dict[str, Any], known: dict[str, tuple[Callable[[Any], Any], bool]]) -> dict[str, Any]:
     if not value.keys() <= known.keys():
-        raise BadMessage("unknown field")
+        raise BadMessage(f"unknown field; known are {', '.join(known) or 'none'}")
     if len(value) < len(known):
         for name, (_check, required) in known.items():
             if required and name not in value:
-                raise BadMessage("a field is missing")
-    return {name: known[name][0](item) for name, item in value.items()}
+                raise BadMessage(f"{name} is missing")
+    name = ""
+    try:
+        return {(name := each): known[each][0](item) for each, item in value.items()}
+    except BadMessage as error:
+        raise BadMessage(f"{name}: {error}") from None
 
 
 def _refuse_constant(_word: str) -> None:

@@ -184,6 +184,7 @@ class RealtimeConsumer(AsyncConsumer):
                 message=error.sentence,
                 retryable=isinstance(error, Refused),
                 retry_after=error.retry_after_s,
+                detail=str(error) if isinstance(error, BrowserError) else None,
             )
         )
         link.close(code)

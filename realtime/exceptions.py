@@ -34,7 +34,7 @@ class BrowserError(RelayError):
 
 
 class BadMessage(BrowserError):
-    """Malformed, unknown or out of order; `reason` is one of our own fixed phrases."""
+    """Malformed, unknown or out of order; `reason` is made of our own words only, and told to who wrote the page."""
 
     code, close_code = "browser.bad_message", 4400
     sentence = "This page sent something the server does not understand. Reload it."

@@ -65,6 +65,37 @@ def test_what_is_not_in_the_protocol_is_refused(text: str) -> None:
         browser_events.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ('{"type":"dance"}', "unknown type"),
+        ('{"type":"input.text","text":"x"}', "input.text: client_id is missing"),
+        (
+            '{"type":"input.text","text":"","client_id":"c"}',
+            "input.text: text: a text of 1 to 4096 characters is needed",
+        ),
+        (
+            '{"type":"session.configure","speed":9}',
+            "session.configure: speed: a number from 0.25 to 1.5 is needed",
+        ),
+        (
+            '{"type":"session.configure","turn_detection":{"type":"secret"}}',
+            "session.configure: turn_detection: type: one of server_vad, semantic_vad, none is needed",
+        ),
+        ('{"type":"ping","t":1,"secret":1}', "ping: unknown field; known are t, rtt_ms"),
+        ('{"type":"interrupt","secret":1}', "interrupt: unknown field; known are none"),
+        (
+            '{"type":"playout.position","item_id":"i","samples":0.5}',
+            "playout.position: samples: a whole number from 0 to 2,073,600,000 is needed",
+        ),
+    ],
+)
+def test_a_refused_message_is_told_what_is_wrong_with_it_in_our_own_words(text: str, detail: str) -> None:
+    with pytest.raises(BadMessage) as refused:
+        browser_events.parse(text)
+    assert str(refused.value) == detail
+
+
 def test_messages_have_a_largest_size() -> None:
     fits = json.dumps({"type": "ping", "t": 1})
     assert browser_events.parse(fits + " " * (browser_events.MAX_MESSAGE_BYTES - len(fits)))["t"] == 1

@@ -68,6 +68,22 @@ async def test_what_is_too_large_or_odd_is_refused_by_its_code_and_costs_no_memo
     assert resident_bytes() - before <= SPARE_BYTES
 
 
+async def test_who_breaks_the_protocol_is_told_how(make_site: Any, ada: Any, settings: Any) -> None:
+    settings.REALTIME_MAX_SESSIONS_PER_USER = 100
+    site = await make_site()
+    for said, detail in (
+        ('{"type":"input.text","text":"hello"}', "input.text: client_id is missing"),
+        (bytes(3), "an audio frame has an even number of bytes, and some"),
+        (bytes(MAX_FRAME_BYTES + 2), "an audio frame has at most 9,600 bytes"),
+    ):
+        async with await site.page(ada) as page:
+            await page.until("ready")
+            assert page._socket is not None
+            await page._socket.send(said)
+            error = await page.until("error")
+            assert (error["detail"], error["retryable"]) == (detail, False)
+
+
 async def test_a_frame_and_a_message_of_the_largest_size_are_taken(make_site: Any, ada: Any) -> None:
     site = await make_site([{"says": "Fine.", "audio_ms": 100}])
     async with await site.page(ada) as page:
