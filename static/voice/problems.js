@@ -33,6 +33,8 @@ const PROBLEMS = {
   "net.lost": ["net_lost", "again"],
   "session.superseded": ["superseded", "again"],
   "session.revoked": ["auth_expired", "sign_in"],
+  "session.operator": ["ended_operator", "again"],
+  "session.deleted": ["conversation_deleted", null],
   bad_message: ["bad_message", "reload"],
   "browser.bad_message": ["bad_message", "reload"],
   "browser.too_fast": ["bad_message", "again"],

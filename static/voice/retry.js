@@ -25,8 +25,11 @@ export function verdict(closeCode, retryAfterMs = null, hasEnded = true) {
 const CODE_OF = { 4400: "bad_message", 4403: "session.revoked", 4408: "session.idle", 4409: "session.superseded", 4413: "bad_message",
   4429: "quota", 4440: "session.limit", 4502: "upstream.lost" };
 
-/** The problem a close code stands for when no `error` said more. */
-export const problemOf = (closeCode) => CODE_OF[closeCode] ?? "net.lost";
+// 4403 is said of each of these, too: the login is as good as before.
+const ENDS = { operator: "session.operator", conversation_deleted: "session.deleted" };
+
+/** The problem a close code stands for when no `error` said more. `reason`: that of the relay's `ended`, if it said one. */
+export const problemOf = (closeCode, reason = null) => ENDS[reason] ?? CODE_OF[closeCode] ?? "net.lost";
 
 /**
  * Milliseconds to wait before try number `attempt` (from 1), or null when it is time to give up.

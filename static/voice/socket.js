@@ -177,7 +177,7 @@ export class RelayLink {
     const what = verdict(code, error?.retryable ? retryAfterMs : null, ended !== null);
     const asked = ended?.reason === "person_ended";
     if (what === "again" && !asked) return this.#retry(retryAfterMs);
-    const name = what === "over" || asked ? (ended?.reason ?? problemOf(code)) : (error?.code ?? problemOf(code));
+    const name = what === "over" || asked ? (ended?.reason ?? problemOf(code)) : (error?.code ?? problemOf(code, ended?.reason));
     this.#finish({ code: name, reason: asked ? "over" : what, message: error?.message, retryAfterMs, summary: ended?.summary });
   }
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { MOST_TRIES, verdict, waitBefore } from "../../static/voice/retry.js";
+import { describe } from "../../static/voice/problems.js";
+import { MOST_TRIES, problemOf, verdict, waitBefore } from "../../static/voice/retry.js";
 
 test("each close code of the protocol page is treated as it says", () => {
   const page = readFileSync(new URL("../../docs/reference/browser-protocol.md", import.meta.url), "utf8");
@@ -61,4 +62,11 @@ test("whatever chance brings, an outage of twenty seconds is outlived", () => {
     const last = tries(chance).at(-1);
     assert.ok(last > 20_000 && last < 60_000, `the last try came after ${last} ms`);
   }
+});
+
+test("a call that an operator ended, or whose conversation is gone, is not said to need a new sign-in", () => {
+  const action = (reason) => describe({ code: problemOf(4403, reason) });
+  assert.deepEqual([action("operator").key, action("operator").action], ["ended_operator", "again"]);
+  assert.deepEqual([action("conversation_deleted").key, action("conversation_deleted").action], ["conversation_deleted", null]);
+  for (const reason of ["revoked", null]) assert.equal(action(reason).action, "sign_in");
 });
