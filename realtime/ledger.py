@@ -185,7 +185,7 @@ def _exported(row: UsageRecord) -> dict[str, Any]:
         "session_id": str(row.session_id),
         "engine": row.session.engine,
         **{name: getattr(row, name) for name in ("model", "meter", "reference", *TOKENS, "seconds")},
-        "usd": None if row.usd is None else str(row.usd),
+        "usd": None if row.usd is None else f"{row.usd:f}",  # not 0E-8
         "rate_card_id": row.rate_card_id,
         "estimated": row.estimated,
     }

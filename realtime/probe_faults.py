@@ -62,7 +62,9 @@ FAULTS: dict[str, Fault] = {
         "a firewall that opens TLS needs its own certificate installed here.",
     ),
     "tls_failed": Fault(13, "TLS could not be agreed on. Check that the address speaks TLS (wss://)."),
-    "auth_401": Fault(20, "The key was refused. Set a valid OPENAI_API_KEY and restart the site."),
+    "auth_401": Fault(
+        20, "The key was refused, or none is set. Set a valid OPENAI_API_KEY and restart the site."
+    ),
     "auth_403": Fault(
         20, "The key may not use this model. Give its project access to the Realtime API and the model."
     ),
@@ -109,7 +111,10 @@ FAULTS: dict[str, Fault] = {
         "Other words were understood than were said. Try again; if it stays, check REALTIME_TRANSCRIPTION_MODEL, and "
         "with --audio the file and --says.",
     ),
-    "bad_audio": Fault(50, "The audio file must be a WAV, PCM of 16 bits, of 0.1 to 60 seconds."),
+    "bad_audio": Fault(
+        50,
+        "The audio file cannot be used: it must be there, and a WAV, PCM of 16 bits, of 0.1 to 60 seconds.",
+    ),
     "bad_address": Fault(51, "The address must be wss://host/path, or ws:// on this machine."),
     "unclean_close": Fault(35, "The service did not say goodbye when the connection was closed."),
 }

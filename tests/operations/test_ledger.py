@@ -213,6 +213,12 @@ class TestRows:
         data = json.loads("".join(ledger.export(rows, "jsonl")))
         assert (data["usd"], data["user"]) == ("0.00400000", "=cmd()")
 
+    def test_what_costs_nothing_is_a_number_that_people_read(self, ada: User) -> None:
+        write(a_session(ada, engine="local"), RecordUsage("response", "r", text_in=7))
+        rows = UsageRecord.objects.all()
+        [line] = list(csv.DictReader(io.StringIO("".join(ledger.export(rows, "csv")))))
+        assert line["usd"] == "0.00000000"
+
     @pytest.mark.parametrize(
         "first", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
     )

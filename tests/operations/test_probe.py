@@ -384,3 +384,13 @@ class TestCommand:
             settings.REALTIME_BASE_URL = upstream.url
             assert await self.run("--stage", "upgrade") == 0
         assert "sk-of-the-site" not in capsys.readouterr().out
+
+    async def test_that_no_key_is_set_is_told_where_one_is_needed(
+        self, transactional_db: None, settings: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        settings.OPENAI_API_KEY = ""
+        assert await self.run("--url", "wss://voice.invalid/v1", "--stage", "name_lookup") == 10
+        assert "without a key: OPENAI_API_KEY is not set" in capsys.readouterr().out
+        async with upstream_with() as upstream:
+            assert await self.run("--url", upstream.url, "--stage", "upgrade") == 0
+        assert "without a key" not in capsys.readouterr().out

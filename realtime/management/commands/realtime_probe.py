@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
 
 from realtime import probe_runs, probe_sentence
-from realtime.conf import relay_config
+from realtime.conf import RelayConfig, relay_config
 from realtime.probe import Probe
 from realtime.probe_display import Display
 from realtime.probe_faults import FAULTS, STAGES, Report, Stage, StageFailed, percentiles
@@ -58,8 +58,7 @@ class Command(BaseCommand):
         key = config_key if url == config.upstream_url else type(config_key)("")
         config = replace(config, upstream_url=url, model=model, api_key=key)
         if not options["as_json"]:
-            withheld = "; without the key, which is for the configured address only"
-            self.stdout.write(f"{url}, model {model}{'' if key or not config_key else withheld}")
+            self.stdout.write(f"{url}, model {model}{self._about_the_key(config, bool(config_key))}")
         reports = []
         try:
             sentence = self._sentence(options)
@@ -78,6 +77,11 @@ class Command(BaseCommand):
         else:
             self._conclude(reports)
         sys.exit(next((report.exit_code for report in reports if report.exit_code), 0))
+
+    def _about_the_key(self, config: RelayConfig, is_set: bool) -> str:
+        if is_set and not config.api_key:
+            return "; without the key, which is for the configured address only"
+        return "; without a key: OPENAI_API_KEY is not set" if not (is_set or config.is_local) else ""
 
     def _sentence(self, options: dict[str, Any]) -> probe_sentence.Sentence | None:
         if STAGES.index(options["stage"]) < STAGES.index("spoken_turn"):
