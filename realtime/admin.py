@@ -20,6 +20,7 @@ from realtime import budgets, ledger, services
 from realtime.models import Budget, Hold, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.filters import (
     BrowserFilter,
+    DaysFilter,
     DeviceFilter,
     EndReasonFilter,
     EngineFilter,
@@ -49,7 +50,15 @@ class RealtimeSessionAdmin(HistoryAdmin):
         *("page", "interruptions", "modality", "worker", "id"),
     )
     list_filter = (
-        *(StateFilter, TroubleFilter, "started_at", "modality", EngineFilter, ModelFilter, EndReasonFilter),
+        *(
+            StateFilter,
+            TroubleFilter,
+            ("started_at", DaysFilter),
+            "modality",
+            EngineFilter,
+            ModelFilter,
+            EndReasonFilter,
+        ),
         *(BrowserFilter, DeviceFilter),
     )
     actions = ("end_sessions",)
@@ -163,7 +172,7 @@ class TurnAdmin(HistoryAdmin):
         *("created_at", "person", "status", "response_latency_ms", "endpointing_ms", "first_delta_ms"),
         *("playout_start_ms", "heard_ms", "generated_ms", "response_id", "in_session"),
     )
-    list_filter = (SlowFilter, StatusFilter, "created_at")
+    list_filter = (SlowFilter, StatusFilter, ("created_at", DaysFilter))
     fetched = ("session__user",)
     search_fields = ("=response_id",)
     search_help_text = _("Session id, response id or user name")
@@ -198,7 +207,7 @@ class UsageRecordAdmin(HistoryAdmin):
         *("created_at", "person", "meter", "text_in", "audio_in", "cached_text", "cached_audio", "text_out"),
         *("audio_out", "seconds", "model", "usd", "reference", "in_session"),
     )
-    list_filter = (MeterFilter, ModelFilter, "created_at")
+    list_filter = (MeterFilter, ModelFilter, ("created_at", DaysFilter))
     actions = ("export_csv", "export_jsonl")
     fetched = ("session__user",)
     search_fields = ("=reference",)

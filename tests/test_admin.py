@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -235,6 +235,37 @@ class TestFilters:
         for state, session in {"live": live, "stale": stale, "ended": ended}.items():
             answer = operators.get(list_url(RealtimeSession), {"state": state})
             assert [row.pk for row in answer.context["cl"].result_list] == [session.pk]
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ("started_at_from=2026-03-02", [2, 3]),
+            ("started_at_to=2026-03-02", [1, 2]),
+            ("started_at_from=2026-03-02&started_at_to=2026-03-02", [2]),
+            ("started_at_from=2026-03-04", []),
+            *(
+                (f"started_at_from={nonsense}", [1, 2, 3])
+                for nonsense in ("", "yesterday", "9999-12-31", "%00")
+            ),
+        ],
+    )
+    def test_sessions_of_some_days_both_included(
+        self, operators: Client, ada: User, query: str, found: list[int]
+    ) -> None:
+        for day, hour in ((1, 23), (2, 0), (3, 0)):
+            row = RealtimeSession.objects.filter(pk=a_session(ada).pk)
+            row.update(started_at=datetime(2026, 3, day, hour, 59 * (hour // 23), tzinfo=UTC))
+        answer = operators.get(f"{list_url(RealtimeSession)}?{query}")
+        assert answer.status_code == 200
+        assert sorted(row.started_at.day for row in answer.context["cl"].result_list) == found
+
+    def test_the_form_for_days_keeps_the_other_filters(self, operators: Client, ada: User) -> None:
+        query = {"state": "ended", "q": "ada", "started_at_from": "2026-03-02"}
+        body = operators.get(list_url(RealtimeSession), query).content.decode()
+        form = body.partition('class="voice-days"')[2].partition("</form>")[0]
+        assert 'type="hidden" name="state" value="ended"' in form
+        assert 'type="hidden" name="q" value="ada"' in form
+        assert 'name="started_at_from" value="2026-03-02"' in form
 
     def test_slow_turns(self, operators: Client, ada: User) -> None:
         slow = a_session(ada).turn_rows.get()

@@ -92,6 +92,14 @@ def test_no_translation_is_empty() -> None:
     assert [english for english, german in source().items() if not german] == []
 
 
+def test_a_thing_has_one_name() -> None:
+    """A conversation is a "Gespräch" and a call an "Anruf": with one word for both, "end it" would mean either."""
+    for english, german in source().items():
+        assert "Unterhaltung" not in german, english
+        if re.search(r"\bcalls?\b", english) and "onversation" not in english:
+            assert "Gespräch" not in german, english
+
+
 def test_the_compiled_catalogue_is_that_of_the_source() -> None:
     with (CATALOGUE / "django.mo").open("rb") as file:
         compiled = gettext.GNUTranslations(file)

@@ -1,7 +1,9 @@
-"""The filters of the admin's lists: states, presets of what is worth a look, and values that an index can name."""
+"""The filters of the admin's lists: states, days, presets of what is worth a look, values that an index names."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from realtime.models import EXPENSIVE_USD, SLOW_ANSWER_MS, RateCard, RealtimeSession, Turn, UsageRecord
+from realtime.usage_days import midnight
 
 BAD_ENDS = ("internal", "lost", "storage_stuck")  # and everything that begins with "upstream_"
 MOST_VALUES = 60
@@ -41,6 +44,63 @@ class StateFilter(admin.SimpleListFilter):
             case "ended":
                 return queryset.exclude(ended_at=None)
         return queryset
+
+
+class DaysFilter(admin.FieldListFilter):
+    """From one day to another, both included, in the site's time zone. A day that is none is left out."""
+
+    template = "admin/realtime/days_filter.html"
+
+    def __init__(
+        self, field: Any, request: HttpRequest, params: Any, model: Any, model_admin: Any, field_path: str
+    ) -> None:
+        self.names = (f"{field_path}_from", f"{field_path}_to")
+        super().__init__(field, request, params, model, model_admin, field_path)
+        self.days = [_day(self.used_parameters.get(name)) for name in self.names]
+
+    def expected_parameters(self) -> list[str]:
+        """The two days of the form."""
+        return list(self.names)
+
+    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+        """One: the form, with what else is filtered by, and the addresses of the days that are asked for most."""
+        today = timezone.localdate()
+        ways = ((_("Any date"), None), (_("Today"), 0), (_("7 days"), 6), (_("30 days"), 29))
+        yield {
+            "fields": list(zip((_("From"), _("To")), self.names, self.days, strict=True)),
+            "others": [
+                (name, value)
+                for name, values in changelist.params.items()
+                if name not in self.names
+                for value in (values if isinstance(values, list) else [values])
+            ],
+            "ways": [
+                (text, self.days == days, changelist.get_query_string(self._asking(days), list(self.names)))
+                for text, back in ways
+                for days in ([None if back is None else today - timedelta(days=back), None],)
+            ],
+        }
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Rows of those days."""
+        first, last = self.days
+        if first is not None:
+            queryset = queryset.filter(**{f"{self.field_path}__gte": midnight(first)})
+        if last is not None:
+            queryset = queryset.filter(**{f"{self.field_path}__lt": midnight(last + timedelta(days=1))})
+        return queryset
+
+    def _asking(self, days: list[date | None]) -> dict[str, str]:
+        return {name: f"{day}" for name, day in zip(self.names, days, strict=True) if day is not None}
+
+
+def _day(given: Any) -> date | None:
+    """A day, of those that have a day before and after them."""
+    try:
+        day = date.fromisoformat((given or [""])[-1])
+    except ValueError:
+        return None
+    return day if date(1970, 1, 1) <= day <= date(9000, 1, 1) else None
 
 
 class TroubleFilter(admin.SimpleListFilter):

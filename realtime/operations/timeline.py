@@ -17,6 +17,7 @@ PERSON_Y, ASSISTANT_Y, MARKS_Y, AXIS_Y, HEIGHT_PX = 14, 52, 100, 128, 146
 MARK_PX = 17  # of a mark's circle; one that would cover the mark before it is put below
 LANE_PX = 28
 LEAST_PX = 1.5
+TICK_PX = 42  # of a tick's text
 
 # Event -> (kind of mark, what it says). Kinds are classes of the style sheet, letters tell them without colour.
 MARKS: dict[str, tuple[str, str, Promise]] = {
@@ -152,7 +153,8 @@ def draw(length_ms: int, events: Iterable[EventRow], turns: Iterable[TurnRow]) -
         s for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 7_200, 86_400) if s * 1000 * scale >= 60
     )
     for second in range(0, length_ms // 1000 + 1, step_s):
-        picture.ticks.append((round(LABEL_PX + second * 1000 * scale, 1), clock(second * 1000)))
+        x = round(LABEL_PX + second * 1000 * scale, 1)
+        picture.ticks.append((x, clock(second * 1000) if x + TICK_PX <= picture.width else ""))
     return picture
 
 

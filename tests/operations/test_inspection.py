@@ -24,7 +24,7 @@ from realtime.journal import Entry
 from realtime.latency import TurnMarks
 from realtime.models import Budget, ProbeRun, RateCard, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.dashboard import dashboard
-from realtime.operations.timeline import LABEL_PX, MARK_PX, MARKS_Y, MOST_PX, draw, waterfalls
+from realtime.operations.timeline import LABEL_PX, MARK_PX, MARKS_Y, MOST_PX, TICK_PX, draw, waterfalls
 from realtime.session import Session
 
 LIST = "/admin/realtime/realtimesession/"
@@ -106,6 +106,11 @@ class TestTimeline:
         places = [x for x, _text in picture.ticks]
         assert all(b - a >= 59 for a, b in pairwise(places))
         assert picture.marks[0].x <= picture.width
+        assert all(x + TICK_PX <= picture.width for x, text in picture.ticks if text)
+
+    def test_a_tick_at_the_right_edge_has_no_text_that_would_be_cut(self) -> None:
+        texts = [text for _x, text in draw(6_050, [], []).ticks]
+        assert texts == ["0:00.0", "0:01.0", "0:02.0", "0:03.0", "0:04.0", "0:05.0", ""]
 
     def test_the_stages_of_a_waterfall_add_up_to_the_whole(self) -> None:
         slow = {**ANSWER, "first_delta_ms": 1_500, "response_latency_ms": 2_300}
