@@ -35,6 +35,17 @@ def test_both_accounts_log_in_and_only_one_is_an_operator(db: None) -> None:
     ]
 
 
+def test_the_login_says_how_to_try_it_out_in_development_only(db: None, settings: Settings) -> None:
+    def said() -> bool:
+        return DEMO["password"] in Client().get("/accounts/login/").content.decode()
+
+    assert not said()  # there is no such account
+    run()
+    assert said()
+    settings.DEBUG = False
+    assert not said()
+
+
 def test_a_second_run_changes_nothing_and_keeps_people_logged_in(db: None) -> None:
     run()
     page = Client()

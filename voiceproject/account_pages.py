@@ -5,10 +5,17 @@ What deletion and export do is in `account.py`.
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
-from django.contrib.auth.views import LogoutView, PasswordChangeView, PasswordResetView, RedirectURLMixin
+from django.contrib.auth.views import (
+    LoginView,
+    LogoutView,
+    PasswordChangeView,
+    PasswordResetView,
+    RedirectURLMixin,
+)
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -21,6 +28,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView, View
 
 from conversations import audit, services
+from conversations.management.commands.demo_account import DEMO
 from conversations.models import Preferences
 from conversations.views import private_page
 from realtime import ownership
@@ -117,6 +125,17 @@ class Account(View):
             "delete_form": DeleteAccountForm(request, _person(request), auto_id="delete_%s"),
         }
         return render(request, "account.html", context | forms, status=status)
+
+
+class LogIn(LoginView):
+    """Django's page; where one tries the site out, it also says with which account."""
+
+    redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """With `demo`, a name and a password, in development only, as long as there is such an account."""
+        is_there = settings.DEBUG and User.objects.filter(username=DEMO[0], is_active=True).exists()
+        return super().get_context_data(**kwargs) | {"demo": DEMO if is_there else None}
 
 
 class LogOut(LogoutView):

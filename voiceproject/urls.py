@@ -1,7 +1,7 @@
 """The addresses of the site. The WebSocket's are in `realtime/routing.py`."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, PasswordResetConfirmView
+from django.contrib.auth.views import PasswordResetConfirmView
 from django.http import HttpRequest, JsonResponse
 from django.templatetags.static import static
 from django.urls import include, path, re_path
@@ -34,7 +34,7 @@ urlpatterns = [
     path("health/ready", ready, name="health_ready"),
     path("health/ready/", ready),
     path("metrics", metrics_page, name="metrics"),
-    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/login/", account_pages.LogIn.as_view(), name="login"),
     path("accounts/signup/", account_pages.SignUp.as_view(), name="signup"),
     path("accounts/password_change/", account_pages.NewPassword.as_view(), name="password_change"),
     path("accounts/logout/", account_pages.LogOut.as_view(), name="logout"),
