@@ -23,6 +23,8 @@ from realtime.models import RateCard, UsageDay, UsageRecord, UsageSum
 from realtime.usage import SESSION_TIME
 
 GRACE = timedelta(minutes=10)  # a row that was made just before midnight is stored by then
+# Days that can be asked for: those before and after them are days, too.
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9000, 1, 1)
 COUNTED = ("rows", "unknown", "answers", "seconds", "usd", *TOKENS)
 KEYS = {"user": "user_id", "model": "model", "day": "day_id"}
 

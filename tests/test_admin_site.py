@@ -54,6 +54,22 @@ class TestAbsurdFilters:
             answer = operators.get(f"{address}?{model._meta.pk.name}__regex=(")
             assert (answer.status_code, answer["Location"]) == (302, f"{address}?e=1"), model
 
+    @pytest.mark.parametrize(
+        ("query", "shown"),
+        [
+            ("realtime/budget/add/?user=99999999999999999999999&period=day", 'value="day" selected'),
+            ("realtime/ratecard/add/?valid_from=x&model=new-model", 'value="new-model"'),
+            ("realtime/ratecard/add/?valid_from=2026-03-02", 'value="2026-03-02"'),
+            ("auth/group/add/?permissions=1,2&name=some", 'value="some"'),
+        ],
+    )
+    def test_a_form_leaves_out_what_no_column_can_hold(
+        self, operators: Client, query: str, shown: str
+    ) -> None:
+        answer = operators.get(f"/admin/{query}")
+        assert answer.status_code == 200
+        assert shown in answer.content.decode()
+
     def test_what_may_not_be_asked_is_still_refused(self, operators: Client) -> None:
         assert operators.get(f"{LIST}?auth_hash__startswith=a").status_code == 400
 

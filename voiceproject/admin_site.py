@@ -10,6 +10,7 @@ from django.contrib.admin import ModelAdmin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.sites import AdminSite
 from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DataError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -45,6 +46,21 @@ class CarefulLists(ModelAdmin):
         if lookup.endswith(PATTERNS):
             raise IncorrectLookupParameters
         return super().lookup_allowed(lookup, value, request)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What an address gives to a new row, as its columns hold it; what they cannot hold is left out."""
+        initial: dict[str, Any] = {}
+        for name, value in super().get_changeform_initial_data(request).items():
+            try:
+                column: Any = self.opts.get_field(name)
+                column = getattr(column, "target_field", column)
+                if not isinstance(value, list):  # of several, which are looked up one by one
+                    value = column.to_python(value)
+                    column.run_validators(value)
+            except (FieldDoesNotExist, ValidationError):
+                continue
+            initial[name] = value
+        return initial
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """With a sentence for those whose filter was dropped."""

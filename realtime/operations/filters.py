@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from realtime.models import EXPENSIVE_USD, SLOW_ANSWER_MS, RateCard, RealtimeSession, Turn, UsageRecord
-from realtime.usage_days import midnight
+from realtime.usage_days import FIRST_DAY, LAST_DAY, midnight
 
 BAD_ENDS = ("internal", "lost", "storage_stuck")  # and everything that begins with "upstream_"
 MOST_VALUES = 60
@@ -95,12 +95,12 @@ class DaysFilter(admin.FieldListFilter):
 
 
 def _day(given: Any) -> date | None:
-    """A day, of those that have a day before and after them."""
+    """A day, None for what is none or cannot be asked for."""
     try:
         day = date.fromisoformat((given or [""])[-1])
     except ValueError:
         return None
-    return day if date(1970, 1, 1) <= day <= date(9000, 1, 1) else None
+    return day if FIRST_DAY <= day <= LAST_DAY else None
 
 
 class TroubleFilter(admin.SimpleListFilter):

@@ -12,6 +12,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -30,6 +31,7 @@ GROUPS = (("user", _("By user")), ("model", _("By model")), ("day", _("By day"))
 PERIODS = ((1, _("Today")), (7, _("7 days")), (30, _("30 days")), (90, _("90 days")))
 MOST_DAYS = 366
 ROWS_SHOWN = 200
+POSSIBLE = (MinValueValidator(usage_days.FIRST_DAY), MaxValueValidator(usage_days.LAST_DAY))
 EXPORTED = ("name", "answers", "minutes", *TOKENS, "usd", "rows", "unknown")
 
 
@@ -37,10 +39,16 @@ class TotalsForm(forms.Form):
     """The filters. Both days are included, and what is not given is the last 30 days of everybody."""
 
     since = forms.DateField(
-        label=_("From"), required=False, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+        label=_("From"),
+        required=False,
+        widget=forms.DateInput({"type": "date"}, "%Y-%m-%d"),
+        validators=POSSIBLE,
     )
     until = forms.DateField(
-        label=_("To"), required=False, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+        label=_("To"),
+        required=False,
+        widget=forms.DateInput({"type": "date"}, "%Y-%m-%d"),
+        validators=POSSIBLE,
     )
     user = forms.CharField(label=_("User name"), required=False, max_length=150)
     model = forms.ChoiceField(label=_("Model"), required=False)

@@ -201,6 +201,9 @@ class TestPage:
             ({"since": "2020-01-01", "until": "2026-11-19"}, "At most 366 days"),
             ({"since": "yesterday"}, "Enter a valid date"),
             ({"model": "unheard-of"}, "Select a valid choice"),
+            ({"since": "9999-12-31"}, "less than or equal to"),
+            ({"until": "9999-12-31"}, "less than or equal to"),
+            ({"until": "0001-01-01"}, "greater than or equal to"),
         ],
     )
     def test_a_wrong_filter_is_told_and_shows_nothing(
