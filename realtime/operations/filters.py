@@ -58,11 +58,11 @@ class DaysFilter(admin.FieldListFilter):
         super().__init__(field, request, params, model, model_admin, field_path)
         self.days = [_day(self.used_parameters.get(name)) for name in self.names]
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[str | None]:
         """The two days of the form."""
         return list(self.names)
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         """One: the form, with what else is filtered by, and the addresses of the days that are asked for most."""
         today = timezone.localdate()
         ways = ((_("Any date"), None), (_("Today"), 0), (_("7 days"), 6), (_("30 days"), 29))
