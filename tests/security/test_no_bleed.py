@@ -7,7 +7,7 @@ import base64
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from conversations.models import Message
 from realtime.conf import RelayConfig
+from realtime.upstream import UpstreamLink
 from tests.realtime.page import Page, eventually
 
 PEOPLE = 200
@@ -36,7 +37,9 @@ class Echo:
         self.said = ""
         self.count = 0
 
-    async def send(self, text: str) -> None:
+    try_send = None
+
+    async def send(self, text: bytes) -> None:
         event = json.loads(text)
         if event["type"] == "session.update":
             self.events.put_nowait({"type": "session.updated"})
@@ -59,15 +62,16 @@ class Echo:
         ):
             self.events.put_nowait(event)
 
-    async def receive(self) -> bytes:
-        return json.dumps(await self.events.get()).encode()
+    async def read(self, take: Callable[[bytes], bool | None]) -> None:
+        while not take(json.dumps(await self.events.get()).encode()):
+            pass
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
 @contextlib.asynccontextmanager
-async def dial(_config: RelayConfig) -> AsyncIterator[Any]:
+async def dial(_config: RelayConfig) -> AsyncIterator[UpstreamLink]:
     yield Echo()
 
 
