@@ -2,10 +2,10 @@
 
 let words = null;
 
-/** The text of a key, with `{name}` replaced. A key that is missing shows itself, so that it is noticed. */
-export function t(key, values = {}) {
+/** The text of a key, with `{name}` replaced. A key that is missing shows itself, so that it is noticed, unless there is something better. */
+export function t(key, values = {}, better = key) {
   words ??= JSON.parse(document.getElementById("strings").textContent);
-  return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  return (words[key] ?? better).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
 /** Dollars in the page's language; cents have a third place. */

@@ -114,6 +114,34 @@ def test_placeholders_survive_the_translation() -> None:
         assert sorted(names.findall(english)) == sorted(names.findall(german)), english
 
 
+# How the relay names what it tells a page: in a warning, an error, a refusal, or a class of errors.
+CODES = (
+    r'_warn\(\s*"([\w.]+)"',
+    r'tell_error\(\s*"([\w.]+)"',
+    r'\bcode="([\w.]+)"',
+    r'Refused\(\s*\d+,\s*"([\w.]+)"',
+    r'^    code(?:, \w+)* = "([\w.]+)"',
+    r'self\.code(?:, self\.\w+)* = "([\w.]+)"',
+)
+# A countdown has words of its own. Of `token.`, a refused handshake tells nobody: the page mints anew, which says why.
+NOT_SHOWN = {"session.ending", "session.stay"}
+
+
+def test_what_the_relay_tells_a_page_has_words_in_the_language_of_the_page() -> None:
+    """By its code. The sentence that comes with it is English, for programs and for pages of an older version."""
+    told: set[str] = set()
+    for path in (ROOT / "realtime").rglob("*.py"):
+        if "local" not in path.parts and not path.name.startswith("probe"):
+            told |= {
+                code for pattern in CODES for code in re.findall(pattern, path.read_text(), re.MULTILINE)
+            }
+    assert len(told) > 40
+    known = re.findall(r'"?([\w.]+)"?: \["', (ROOT / "static/voice/problems.js").read_text())
+    notices = re.findall(r'^"([\w.]+)": "', (ROOT / "templates/parts/strings.html").read_text(), re.MULTILINE)
+    shown = {code for code in told - NOT_SHOWN if not code.startswith("token.")}
+    assert sorted(shown - {*known, *notices}) == []
+
+
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_the_words_of_javascript_are_one_json_object(language: str) -> None:
     with translation.override(language):

@@ -3,6 +3,7 @@
 import { isBusy, isLive } from "../voice/names.js";
 import { RelayLink } from "../voice/socket.js";
 
+const ONE_MESSAGE = /^upstream\.(answer_failed|message_refused)$/; // what is on its way behind it goes on
 const IDLE_MS = 60_000; // a text session that nobody uses is closed
 
 /** `on`: `message(object)`, `ready(message)`, `failed({clientIds, unanswered, code, message, retryAfterMs})`. */
@@ -78,7 +79,7 @@ export class TypedChat {
     const problem = { code, message, retryAfterMs };
     const [clientIds, unanswered] = [[...this.#unsent.keys()], [...this.#awaiting]];
     this.#awaiting.clear();
-    if (!this.#link.isReady || code !== "upstream.answer_failed") this.#unsent.clear();
+    if (!this.#link.isReady || !ONE_MESSAGE.test(code)) this.#unsent.clear();
     if (clientIds.length || unanswered.length) this.#on.failed({ clientIds, unanswered, ...problem });
   }
 

@@ -265,11 +265,11 @@ export class Panel {
     const strip = isBusy(state) ? stripOf(state, performance.now()) : null;
     const element = this.#part("strip");
     element.hidden = strip === null;
-    const kind = strip?.text || strip?.key || "";
-    if (kind !== element.dataset.kind) this.#part("strip-said").textContent = strip ? strip.text || t(strip.key, strip.values) : ""; // not each second of a countdown
+    const kind = strip?.key ?? "";
+    const text = strip ? t(kind, strip.values, strip.text || t("degraded")) : "";
+    if (kind !== element.dataset.kind) this.#part("strip-said").textContent = text; // not each second of a countdown
     element.dataset.kind = kind;
     if (!strip) return;
-    const text = strip.text || t(strip.key, strip.values);
     element.querySelector("span").textContent = text;
     const action = element.querySelector("button");
     action.hidden = !strip.act;

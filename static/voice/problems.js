@@ -24,9 +24,18 @@ const PROBLEMS = {
   "upstream.auth": ["upstream_auth", null],
   "upstream.config": ["upstream_auth", null],
   "upstream.quota": ["upstream_auth", null],
+  "upstream.untrusted": ["upstream_auth", null],
+  "origin.refused": ["upstream_auth", null],
+  "limit.price_unknown": ["upstream_auth", null],
+  "busy.disk": ["upstream_auth", null],
+  "storage.stuck": ["upstream_auth", "again"],
+  draining: ["upstream_unreachable", "again"],
+  internal: ["unknown", "again"],
   "upstream.unreachable": ["upstream_unreachable", "again"],
   "upstream.timeout": ["upstream_unreachable", "again"],
   "upstream.rate_limited": ["upstream_busy", "later"],
+  "upstream.answer_failed": ["upstream.answer_failed", "again"],
+  "upstream.message_refused": ["upstream.message_refused", "again"],
   "upstream.lost": ["upstream_lost", "again"],
   "upstream.failed": ["upstream_lost", "again"],
   "connect.timeout": ["connect_timeout", "again"],
@@ -38,6 +47,8 @@ const PROBLEMS = {
   bad_message: ["bad_message", "reload"],
   "browser.bad_message": ["bad_message", "reload"],
   "browser.too_fast": ["bad_message", "again"],
+  "browser.too_large": ["bad_message", "reload"],
+  "conversation.not_found": ["bad_message", "reload"],
 };
 
 const ACTION_WORDS = { again: "act_again", later: "act_again", sound: "act_sound", text: "act_text", usage: "act_usage", sign_in: "act_sign_in", reload: "act_reload" };

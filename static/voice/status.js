@@ -15,9 +15,7 @@ export function statusOf(state) {
   return [PLAIN[state.name] ?? "listening", {}];
 }
 
-const NOTICES = { "mic.changed": "mic_changed", "answer.policy": "policy" };
-
-/** The amber strip: {key, values, text, act} or null. What ends soon comes before what is degraded. */
+/** The amber strip: {key, values, text, act} or null. `text` is the server's own, where the strings have no such key. What ends soon comes first. */
 export function stripOf(state, now) {
   if (state.ending) {
     const { at, mayStay } = state.ending;
@@ -26,8 +24,7 @@ export function stripOf(state, now) {
   if (state.silenced) return { key: "sound_blocked", act: "sound" };
   if (state.hint === "cancel") return { key: "takes_long", act: "interrupt" };
   if (state.slow) return { key: "slow" };
-  if (state.degraded) return { key: NOTICES[state.degraded.code] ?? "degraded", text: state.degraded.message };
-  return null;
+  return state.degraded && { key: state.degraded.code, text: state.degraded.message };
 }
 
 /** good, fair, poor or off. */

@@ -188,7 +188,7 @@ test("an answer that takes long can be cancelled, and one that the rules forbid 
   const longer = play(...LIVE, ["relay.state", { state: "thinking" }, 1_000], ["deadline", {}, 9_000], ["deadline", {}, 31_000]);
   assert.deepEqual(stripOf(longer.state, 31_000), { key: "takes_long", act: "interrupt" });
   const forbidden = play(...LIVE, ["notice", { code: "answer.policy" }]);
-  assert.equal(stripOf(forbidden.state, 0).key, "policy");
+  assert.equal(stripOf(forbidden.state, 0).key, "answer.policy");
   assert.equal(stripOf(reduce(forbidden.state, { type: "relay.answering" }, 1).state, 1), null);
 });
 
