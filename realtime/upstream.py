@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.frames import CloseCode
 
 from realtime.conf import LOOPBACK_HOSTS, RelayConfig
 from realtime.exceptions import (
@@ -64,6 +65,33 @@ class NoRedirect(connect):
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
+
+
+class AlivePeer(ClientConnection):
+    """Whatever comes is a sign of life, not only a pong: on a slow cable that waits behind seconds of speech."""
+
+    _heard_s = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        self._heard_s = self.loop.time()
+        super().data_received(data)
+
+    async def keepalive(self) -> None:
+        """Ping a peer that is silent, and end the connection when it stays so."""
+        assert self.ping_interval is not None
+        assert self.ping_timeout is not None
+        while True:
+            await asyncio.sleep(max(0.0, self._heard_s + self.ping_interval - self.loop.time()))
+            asked_s = self.loop.time()
+            if self._heard_s + self.ping_interval > asked_s:
+                continue
+            await self.ping()
+            await asyncio.sleep(self.ping_timeout)
+            if self._heard_s < asked_s:
+                async with self.send_context():
+                    self.protocol.fail(CloseCode.INTERNAL_ERROR, "no sign of life")
+                return
 
 
 class WebsocketsLink:
@@ -130,6 +158,7 @@ async def _open_link(url: str, headers: dict[str, str]) -> AsyncIterator[Websock
     """On the `websockets` library."""
     socket = await NoRedirect(
         url,
+        create_connection=AlivePeer,
         additional_headers=headers,
         user_agent_header=None,
         compression=None,

@@ -175,7 +175,7 @@ async def open_link(url: str, headers: dict[str, str]) -> AsyncIterator[PicowsLi
                 extra_headers=headers,
                 websocket_handshake_timeout=upstream.OPEN_TIMEOUT_S,  # it closes the socket, where a cancel would not
                 enable_auto_ping=True,
-                auto_ping_strategy=WSAutoPingStrategy.PING_PERIODICALLY,
+                auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,  # what comes is a sign of life
                 auto_ping_idle_timeout=upstream.PING_INTERVAL_S,
                 auto_ping_reply_timeout=upstream.PING_TIMEOUT_S,
                 max_frame_size=upstream.MAX_MESSAGE_BYTES,

@@ -1179,6 +1179,13 @@ MUTANTS = [
         f"{FAULTS}test_lost_upstream.py -k pings",
     ),
     Mutant(
+        "whatever the upstream sends is a sign of life",
+        "realtime/upstream.py",
+        "if self._heard_s < asked_s:",
+        "if True:",
+        "tests/realtime/test_upstream_links.py -k slow_cable",
+    ),
+    Mutant(
         "an answer that stops coming is noticed",
         "realtime/session.py",
         'elif name == "stuck":',

@@ -31,6 +31,21 @@ async def test_a_slow_and_uneven_upstream_changes_no_byte(stage: StageMaker, ada
         s.cable.heal()
 
 
+async def test_an_upstream_that_is_slower_than_speech_is_waited_for(stage: StageMaker, ada: Any) -> None:
+    """8 kB/s, of which speech takes 64; two seconds late, give or take one."""
+    async with stage([{**ANSWER[0], "audio_ms": 240}]) as s:
+        page = await s.talking(ada)
+        s.cable.toward.latency_ms, s.cable.toward.jitter_ms = 1_000, 2_000
+        s.cable.back.latency_ms, s.cable.back.jitter_ms = 1_000, 2_000
+        s.cable.back.bytes_per_s, s.cable.back.slice_bytes = 8_000, 400
+        done, speech = await ask(page)
+        assert len(speech) == 240 * 48
+        no_gaps_and_no_repeats(page, done["item_id"])
+        assert len(s.upstream.connections) == 1
+        assert not page.of("warning")
+        s.cable.heal()
+
+
 async def test_a_slow_and_uneven_wifi_changes_no_byte(stage: StageMaker, ada: Any, bob: Any) -> None:
     async with stage(ANSWER) as s:
         _done, expected = await ask(await s.talking(bob))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -13,6 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from realtime import upstream
 from realtime.conf import RelayConfig
 from realtime.exceptions import UpstreamLost, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
+from tests.faults.proxy import FaultProxy
 from tests.realtime.page import eventually, silence, tone
 
 DEADLINE_S = 20
@@ -229,3 +232,49 @@ async def test_a_spoken_question_is_answered_on_each(library: str, make_site: An
         assert len(page.audio[ended["item_id"]]) == 900 * 48
         await page.say("session.end")
         assert await page.until_closed() == 1000
+
+
+async def test_a_pong_that_waits_behind_speech_on_a_slow_cable_ends_nothing(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "PING_INTERVAL_S", 0.5)
+    monkeypatch.setattr(upstream, "PING_TIMEOUT_S", 0.5)
+
+    async def talk(socket: ServerConnection) -> None:
+        for number in range(45):
+            await socket.send(f"{number:03}" + "x" * 997)
+        await socket.close(1001)
+
+    async with peer(library, talk) as config:
+        port = urlsplit(config.upstream_url).port
+        assert port is not None
+        async with FaultProxy(port) as cable:
+            cable.back.bytes_per_s, cable.back.slice_bytes = 30_000, 500
+            slow = replace(config, upstream_url=f"ws://127.0.0.1:{cable.port}/")
+            async with upstream.open_upstream(slow) as link:
+                got, lost = await read_all(link)
+    assert [int(text[:3]) for text in got] == list(range(45))
+    assert lost.close_code_seen == 1001
+
+
+async def test_a_peer_that_falls_silent_is_lost_in_time(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "PING_INTERVAL_S", 0.2)
+    monkeypatch.setattr(upstream, "PING_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(upstream, "CLOSE_TIMEOUT_S", 0.2)
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.send("the last word")
+        await socket.wait_closed()
+
+    async with peer(library, talk) as config:
+        port = urlsplit(config.upstream_url).port
+        assert port is not None
+        async with FaultProxy(port) as cable:
+            silent = replace(config, upstream_url=f"ws://127.0.0.1:{cable.port}/")
+            async with upstream.open_upstream(silent) as link:
+                await link.read(lambda raw: raw == b"the last word")
+                cable.stall()
+                async with asyncio.timeout(5):
+                    assert (await read_all(link))[1].close_code_seen is None
