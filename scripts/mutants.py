@@ -1172,6 +1172,21 @@ MUTANTS = [
         f"{FAULTS}test_unreachable.py -k never_takes",
     ),
     Mutant(
+        "what a refusal says is read by nobody",
+        "realtime/upstream.py",
+        "    if isinstance(error, InvalidStatus):\n",
+        "    if isinstance(error, InvalidStatus):\n"
+        "        __import__('logging').getLogger('realtime.upstream').info('%s', error.response.body)\n",
+        f"{FAULTS}test_refusals.py -k quotes",
+    ),
+    Mutant(
+        "usage is what the upstream counted",
+        "realtime/answers.py",
+        "                text_in=text_in,\n",
+        "                text_in=text_in + 1,\n",
+        f"{FAULTS}test_bad_cable.py -k one_by_one",
+    ),
+    Mutant(
         "the upstream is pinged",
         "realtime/upstream.py",
         "ping_interval=PING_INTERVAL_S,",

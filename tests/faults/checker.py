@@ -9,6 +9,7 @@ import asyncio
 import gc
 import json
 import logging
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from realtime.switchboard import Switchboard
 from tests.realtime.page import Page, eventually
 
 SPARE_TASKS, SPARE_FDS = 2, 3
+SPARE_THREADS = 1  # the one that writes kept audio begins with the first session that keeps some
+POOLS = ("asyncio_", "ThreadPoolExecutor")  # grow up to a bound of their own, for all sessions
 CANARY_WITHIN_S = 3.0  # answers take a few ms; the rest is for a machine that does other work
 LEAKS = ("Traceback", "never retrieved", "never awaited", "was destroyed but it is pending")
 
@@ -51,11 +54,13 @@ class Checker:
         )  # must be in no log, in no message to a page and in none of the relay's tables
         self.questions = 0
         self.base_tasks, self.base_fds = 0, 0
+        self.base_threads: list[str] = []
 
     async def note_base_line(self) -> None:
         """Remember what is open when nothing happens."""
         await eventually(lambda: not self._transient_tasks())
         self.base_tasks, self.base_fds = len(asyncio.all_tasks()), open_fds()
+        self.base_threads = own_threads()
 
     def _transient_tasks(self) -> list[str]:
         return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("tool ")]
@@ -87,6 +92,7 @@ class Checker:
         await _at_most(lambda: len(asyncio.all_tasks()), self.base_tasks + SPARE_TASKS, _task_names)
         gc.collect()
         await _at_most(open_fds, self.base_fds + SPARE_FDS, _fd_names)
+        await _at_most(lambda: len(own_threads()), len(self.base_threads) + SPARE_THREADS, own_threads)
 
     async def what_is_stored(self, pages: list[Page]) -> None:
         """I1, I2, I3, I8, I10: the database against what pages were told and what the upstream sent."""
@@ -121,21 +127,22 @@ class Checker:
 
     def _usage_is_complete(self, pages: list[Page]) -> None:
         sent = {
-            str(event["response"]["id"])
+            str(event["response"]["id"]): event["response"].get("usage") or {}
             for upstream_connection in self.upstream.connections
             for event in upstream_connection.sent
             if event["type"] == "response.done"
         }
         pages = [page for page in pages if page is not self.canary]
         mine = {UUID(page.minted["session_id"]) for page in pages}
-        kept = UsageRecord.objects.filter(session_id__in=mine, meter="response").values_list(
-            "reference", flat=True
-        )
+        rows = UsageRecord.objects.filter(session_id__in=mine, meter="response")
+        kept = {row.reference: (row.text_in + row.audio_in, row.text_out + row.audio_out) for row in rows}
         told = {
             m["response_id"] for page in pages for m in page.of("response.done") if m["status"] == "completed"
         }
         assert told <= set(kept), "I8: a completed answer without its usage"
-        assert set(kept) <= sent, "I8: usage of an answer that was never made"
+        assert set(kept) <= set(sent), "I8: usage of an answer that was never made"
+        counted = {name: (sent[name]["input_tokens"], sent[name]["output_tokens"]) for name in told}
+        assert counted == {name: kept[name] for name in told}, "I8: not what the upstream counted"
 
     async def nothing_is_told(self, pages: list[Page]) -> None:
         """I6 and I7: no broken task in the logs, and nothing secret or said in logs, messages or the relay's tables."""
@@ -202,6 +209,11 @@ def _own_rows() -> str:
 def open_fds() -> int:
     """How many descriptors this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def own_threads() -> list[str]:
+    """The threads of this process, without those of the pools that are everybody's."""
+    return sorted(thread.name for thread in threading.enumerate() if not thread.name.startswith(POOLS))
 
 
 def _fd_names() -> list[str]:

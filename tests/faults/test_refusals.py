@@ -10,7 +10,7 @@ import pytest
 from realtime import breaker
 from realtime.conf import RelayConfig
 from realtime.models import RealtimeSession
-from tests.faults.conftest import StageMaker
+from tests.faults.conftest import KEY, StageMaker
 from tests.faults.servers import taking_turns
 from tests.faults.stage import Stage, ask
 from tests.realtime.page import Page
@@ -39,6 +39,25 @@ async def test_a_refused_key_is_told_at_once_and_spares_the_next_person_the_try(
         assert (await other.until("error"))["code"] == "upstream.auth"
         assert await other.until_closed() == 4502
         assert s.cable.accepted == 1  # one try for both
+
+
+async def test_what_a_refusal_quotes_of_the_key_is_told_nobody(stage: StageMaker, ada: Any) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        assert KEY.encode() in request
+        body = f"Incorrect API key provided: {KEY}"
+        writer.write(f"HTTP/1.1 401 No\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with stage() as s, await asyncio.start_server(refuse, "127.0.0.1", 0) as elsewhere:
+        s.cable.target_port = elsewhere.sockets[0].getsockname()[1]
+        s.checker.secrets.add("Incorrect API key")  # the log would mask the key itself
+        page = await s.page(ada)
+        await page.connect()
+        assert (await page.until("error"))["code"] == "upstream.auth"
+        assert await page.until_closed() == 4502
+    # That it is in no log, no message and no table is seen after each fault.
 
 
 async def test_an_unknown_model_is_told_at_once_and_not_tried_again(stage: StageMaker, ada: Any) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from conversations import services as conversations
 from conversations.models import Conversation, Message
-from realtime.models import RealtimeSession
+from realtime.models import Budget, RealtimeSession
 from tests.faults.conftest import StageMaker
 from tests.faults.servers import taking_turns
 from tests.faults.stage import QUESTION, ask
@@ -112,6 +112,22 @@ async def test_rights_that_end_in_mid_sentence_end_the_talk_and_the_upstream(
             await eventually(lambda: s.upstream.open_count == 0)
         if revoke is delete_account:
             s.pages.remove(page)  # what was saved is gone with the account, as it should be
+
+
+async def test_a_budget_that_is_used_up_in_mid_sentence_ends_the_talk_and_the_upstream(
+    stage: StageMaker, ada: Any
+) -> None:
+    async with stage(LONG) as s:
+        page = await s.talking(ada)
+        await page.speak(QUESTION)
+        await page.until("audio.begin")
+        page.plays = False
+        budget = await Budget.objects.acreate(scope="one", user=ada, period="day", minutes=0)
+        assert await page.until_closed() == 4429
+        assert page.of("error")[-1]["code"] == "limit.budget"
+        async with asyncio.timeout(2):
+            await eventually(lambda: s.upstream.open_count == 0)
+        await budget.adelete()
 
 
 async def test_what_was_said_before_rights_ended_is_kept(stage: StageMaker, ada: Any) -> None:
