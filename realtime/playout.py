@@ -97,6 +97,7 @@ class Playout:
         self.ahead_samples = ahead_samples
         self.cap_bytes = cap_bytes
         self.items: OrderedDict[str, ItemAudio] = OrderedDict()
+        self.played = 0  # samples, of all items
         self.cleared: dict[str, ItemAudio] = {}  # flushed, waiting for the page to say how much was heard
         self.paused = True  # no page is there to send to
         self.begun: str | None = None  # the item that binary frames belong to now
@@ -215,6 +216,7 @@ class Playout:
 
     def _hear(self, item: ItemAudio, samples: int) -> None:
         before, item.heard = item.heard, max(item.heard, min(samples, item.sent))
+        self.played += item.heard - before
         if self.keeps and item.heard > before:
             if item.tail:
                 pcm = item.tail[

@@ -203,9 +203,11 @@ class Session(SessionUpstream):
         self._played(said["item_id"], said["samples"])
 
     def _played(self, item_id: str, samples: int) -> None:
-        self.deadlines.pop("stall", None)  # progress: `_flush` arms it again if audio still waits
+        before = self.talk.playout.played
         self.turns.position(item_id, samples, self.now_ms)
-        self._touch()
+        if self.talk.playout.played > before:
+            self.deadlines.pop("stall", None)  # progress: `_flush` arms it again if audio still waits
+            self._touch()
 
     def _on_playout_started(self, said: dict[str, Any]) -> None:
         at_ms = said.get("at_ms")

@@ -1187,6 +1187,13 @@ MUTANTS = [
         f"{FAULTS}test_bad_cable.py -k one_by_one",
     ),
     Mutant(
+        "only what was played is progress",
+        "realtime/session.py",
+        "        if self.talk.playout.played > before:\n",
+        "        if True:\n",
+        "tests/realtime/test_session_limits.py -k 'again_and_again or not_played'",
+    ),
+    Mutant(
         "the upstream is pinged",
         "realtime/upstream.py",
         "ping_interval=PING_INTERVAL_S,",

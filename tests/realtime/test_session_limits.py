@@ -110,6 +110,29 @@ def test_an_answer_of_which_anything_comes_is_not_stuck() -> None:
     assert "answer.slow" in warned(run_until(session, 65_000))
 
 
+def test_a_page_that_says_again_and_again_what_it_played_before_takes_nothing() -> None:
+    session = ready_session(QUIET)
+    session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 0)
+    for number in range(60):
+        session.upstream_speech("r", "i", bytes(9_600), number)
+    session.upstream_event({"type": "response.done", "response": {"id": "r", "status": "completed"}}, 60)
+    session.browser_position("i", 24_000, 1_000)
+    effects: list[Effect] = []
+    for at_ms in range(1_100, 20_000, 100):
+        effects += run_until(session, at_ms)
+        session.browser_position("i", 24_000, at_ms)
+    assert [e.close_code for e in effects if isinstance(e, CloseBrowser)] == [4508]
+
+
+def test_reports_of_what_is_not_played_keep_no_session_open() -> None:
+    session = ready_session(QUIET)
+    effects: list[Effect] = []
+    for at_ms in range(0, 95_000, 1_000):
+        effects += run_until(session, at_ms)
+        session.browser_position("nothing", 24_000, at_ms)
+    assert [end.reason for end in ends(effects)] == ["idle"]
+
+
 def test_a_page_without_a_sign_of_life_is_dead_in_15_seconds_but_the_session_is_not() -> None:
     session = ready_session()
     effects = run_until(session, 15_000)
