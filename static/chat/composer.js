@@ -21,6 +21,7 @@ export class Composer {
       const typed = text.value.trim();
       if (!typed) return;
       text.value = "";
+      if (document.activeElement === send) text.focus(); // an empty box switches the button off
       this.#changed();
       onSend(typed);
     });

@@ -7,11 +7,12 @@ import { kept } from "./kept_choices.js";
 import { listenToKeys } from "./keyboard.js";
 import { isBusy, isLive } from "./names.js";
 import { describe } from "./problems.js";
-import { signalOf, statusOf, stripOf, summaryOf } from "./status.js";
+import { signalOf, statusOf, stripOf, summaryOf, toldAfter } from "./status.js";
 import { Visualizer } from "./visualizer.js";
 
 const TICK_MS = 1_000;
 const ANNOUNCE_MS = 1_000; // a live region that says more than this chatters
+const SETTLE_MS = 500; // the relay's own summary follows soon after the page's
 const MUTED_HINT_MS = 3_000;
 const DRAWERS = { settings: () => import("./panel_settings.js"), details: () => import("./details.js") };
 
@@ -24,6 +25,7 @@ export class Panel {
   #tick = null;
   #announce = null;
   #announcedAt = 0;
+  #shown = {}; // key and text of the status
   #mutedHint = null;
   #muteKey = "";
   #recorded = false; // some of this call's audio was kept
@@ -180,7 +182,7 @@ export class Panel {
     root.dataset.state = state.name;
     root.dataset.muted = String(state.muted);
     const busy = isBusy(state);
-    this.#button.setAttribute("aria-pressed", String(busy));
+    this.#button.dataset.busy = String(busy);
     const label = this.#button.querySelector("[data-label]");
     if (label) label.textContent = t(busy ? "end_voice" : "start_voice");
     else this.#button.setAttribute("aria-label", t(busy ? "end_voice" : "start_voice"));
@@ -191,7 +193,7 @@ export class Panel {
     mute.querySelector("use").setAttribute("href", state.muted ? "#i-mic-off" : "#i-mic");
     this.#control("talk-mode").setAttribute("aria-pressed", String(state.talkMode));
     this.#control("talk").hidden = !state.talkMode;
-    this.#control("interrupt").disabled = !(state.name === "speaking" || state.name === "thinking");
+    this.#control("interrupt").ariaDisabled = String(!(state.name === "speaking" || state.name === "thinking")); // so that the focus stays on it
     const signal = this.#part("signal");
     signal.dataset.quality = signalOf(state);
     signal.title = signal.ariaLabel = t("signal_details", { signal: t(`signal_${signalOf(state)}`) });
@@ -199,6 +201,7 @@ export class Panel {
     if (state.name !== previous.name && !busy) this.#finish(state);
     else if (state.summary && state.summary !== previous.summary) this.#summarise(state.summary);
     if (busy) this.#part("problem").hidden = this.#part("summary").hidden = true;
+    if (state.name !== "error") this.#part("problem-said").textContent = "";
     this.#showStrip(state);
     this.#showCost(state);
   }
@@ -206,15 +209,23 @@ export class Panel {
   #say(state) {
     const [key, values] = statusOf(state);
     const text = this.#mutedHint && state.muted ? this.#muteKey ? t("muted_speaking", { key: this.#muteKey }) : t("muted_no_key") : t(key, values);
+    const before = this.#shown;
+    if (text === before.text) return;
     this.#part("status").textContent = text;
+    this.#shown = { key, text };
+    const afterMs = toldAfter(key, before.key);
+    this.#tell(afterMs === null ? "" : text, afterMs);
+  }
+
+  /** For who does not see: `text` in the live region, once it is `afterMs` old and the last one was said. */
+  #tell(text, afterMs = 0) {
     clearTimeout(this.#announce);
     const region = this.#root.querySelector("#voice-status");
-    const now = performance.now();
     const tell = () => {
-      this.#announcedAt = performance.now();
+      if (text) this.#announcedAt = performance.now();
       if (region.textContent !== text) region.textContent = text;
     };
-    const wait = ANNOUNCE_MS - (now - this.#announcedAt);
+    const wait = text ? Math.max(afterMs, ANNOUNCE_MS - (performance.now() - this.#announcedAt)) : 0;
     if (wait <= 0) tell();
     else this.#announce = setTimeout(tell, wait);
   }
@@ -292,19 +303,22 @@ export class Panel {
     this.#open("details", false);
     const problem = this.#part("problem");
     const summary = this.#part("summary");
+    if (this.#root.contains(document.activeElement)) this.#root.focus(); // what had the focus is hidden now
     problem.hidden = state.name !== "error";
     summary.hidden = state.name !== "ended";
-    if (state.name === "error") this.#explain(state.problem, performance.now() + (state.problem.retryAfterMs ?? 0));
+    if (state.name === "error") this.#explain(state.problem, performance.now() + (state.problem.retryAfterMs ?? 0), true);
     if (state.name === "ended") this.#summarise(state.summary);
   }
 
   /** The problem's sentence and its one action, which waits for `freeAt` where trying again before would be in vain. */
-  #explain(problem, freeAt) {
+  #explain(problem, freeAt, begins = false) {
     if (this.#call.state.problem !== problem) return; // another call was begun meanwhile
     const left = Math.max(0, freeAt - performance.now());
     const { key, values, text, action, actionKey } = describe({ ...problem, retryAfterMs: left || null });
     const when = new Date(Date.now() + left).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-    this.#part("problem").querySelector("p").textContent = text ?? t(key, { ...values, when });
+    const sentence = this.#part("problem").querySelector("p");
+    sentence.textContent = text ?? t(key, { ...values, when });
+    if (begins) this.#part("problem-said").textContent = sentence.textContent; // once, not each second of a countdown
     const button = this.#part("problem").querySelector("button");
     button.hidden = actionKey === null;
     button.disabled = action === "later" && left > 0;
@@ -316,6 +330,7 @@ export class Panel {
     const words = summaryOf(summary).map(([key, values]) =>
       key === "clock" ? clock(values.durationMs) : t(key, key === "cost" ? { cost: money(values.cost) } : values));
     this.#part("summary").querySelector("p").textContent = words.join(" · ");
+    this.#tell(words.join(" · "), SETTLE_MS);
     this.#part("summary").querySelector("[data-act=replay]").hidden = !this.#recorded || !this.onReplay || !summary.durationMs;
     this.#part("summary").querySelector("[data-act=start]").textContent = t(summary.reason === "reloaded" ? "act_resume" : "act_start");
   }

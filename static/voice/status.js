@@ -15,6 +15,17 @@ export function statusOf(state) {
   return [PLAIN[state.name] ?? "listening", {}];
 }
 
+// What whoever talks hears without being told: a screen reader would only speak into it, and into the microphone.
+const HEARD = ["hearing", "talking", "thinking", "speaking"];
+const BETWEEN = ["listening", "hold_to_talk"];
+const THINKING_MS = 2_000; // a silence that makes one wonder
+
+/** After how many ms a screen reader says a status, by its key and the one before it; null: not at all. An end is told by its summary or problem. */
+export function toldAfter(key, before) {
+  if (key === "thinking") return THINKING_MS;
+  return ["ended", "error", ...HEARD].includes(key) || (BETWEEN.includes(key) && HEARD.includes(before)) ? null : 0;
+}
+
 /** The amber strip: {key, values, text, act} or null. `text` is the server's own, where the strings have no such key. What ends soon comes first. */
 export function stripOf(state, now) {
   if (state.ending) {
