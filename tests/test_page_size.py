@@ -48,7 +48,10 @@ def size_bytes(files: set[Path]) -> int:
 def test_the_chat_page_is_light_before_the_first_call() -> None:
     files = loaded_with(STATIC / "chat/main.js") | stylesheets("base.html", "chat.html")
     later = {STATIC / "voice/main.js", STATIC / "voice/panel.js", STATIC / "css/panel.css"}
-    later |= {STATIC / f"chat/{name}.js" for name in ("keeping", "menu", "replay", "sidebar_menu", "typed")}
+    later |= {
+        STATIC / f"chat/{name}.js"
+        for name in ("keeping", "menu", "replay", "search", "sidebar_menu", "typed")
+    }
     assert not files & later, "what a call needs is loaded when somebody wants to talk"
     assert size_bytes(files) < CHAT_PAGE_BYTES
 

@@ -40,7 +40,7 @@ function showTitle(title) {
 }
 
 const sidebar = new Sidebar({
-  api, toast, list: by("conversation-list"), template: by("conversation-row"), note: by("conversation-note"), search: by("conversation-search"),
+  toast, list: by("conversation-list"), template: by("conversation-row"), note: by("conversation-note"),
   current: conversationId, chatUrl: bootstrap.urls.chat, onMenu: (button, row) => later("menu").then((menu) => menu?.open(button, row)),
 });
 
@@ -77,7 +77,7 @@ const call = new VoiceDoor({
 call.addEventListener("relay", ({ detail }) => hear(detail, "voice"));
 
 const page = {
-  api, call, toast, sidebar, begun, showTitle, chatUrl: bootstrap.urls.chat,
+  api, call, toast, sidebar, messages, mint, hear, begun, showTitle, chatUrl: bootstrap.urls.chat,
   id: () => conversationId,
   keeping: (id) => later("keeping").then((keeping) => keeping?.open(id)),
   /** Tell the running sessions, of either kind. */
@@ -90,7 +90,8 @@ const load = {
   keeping: () => import("./keeping.js").then(made),
   menu: () => import("./sidebar_menu.js").then(made),
   replay: () => import("./replay.js").then(made),
-  typed: typedChat,
+  search: () => import("./search.js").then(made),
+  typed: () => import("./typed.js").then(made),
 };
 const parts = {};
 
@@ -104,25 +105,9 @@ function later(name) {
   return parts[name];
 }
 
-async function typedChat() {
-  const [{ TypedChat }, { describe }] = await Promise.all([import("./typed.js"), import("../voice/problems.js")]);
-  return new TypedChat({
-    call, mint,
-    on: {
-      message: (message) => hear(message, "text"),
-      ready: ({ session_id: session }) => messages.startSession(session),
-      failed: ({ clientIds, unanswered, ...problem }) => {
-        const { key, values, text } = describe(problem);
-        const why = text ?? t(key, values);
-        for (const id of clientIds) messages.mark(id, "failed", why);
-        for (const id of unanswered) messages.mark(id, "unanswered", why);
-      },
-    },
-  });
-}
-
 by("keep-button").addEventListener("click", () => page.keeping());
 by("composer-text").addEventListener("input", () => later("typed"), { once: true });
+by("conversation-search").addEventListener("input", ({ target }) => later("search").then((search) => search?.soon(target.value.trim())));
 
 /** A message of the relay, from either kind of session. */
 function hear(message, modality) {

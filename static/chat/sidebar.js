@@ -1,25 +1,19 @@
-// The list of conversations: search, and a drawer on narrow screens. What can be done to a conversation is in sidebar_menu.js.
+// The list of conversations, and a drawer on narrow screens. What can be done to a conversation is in sidebar_menu.js.
 
 import { t } from "../strings.js";
 
-const SEARCH_MS = 250;
-
 export class Sidebar {
-  #api;
   #list;
   #template;
   #note;
   #toast;
-  #searchTimer = null;
-  #turn = 0;
   #chatUrl;
   current;
 
   /** `onMenu(button, row)` opens the menu of a conversation. */
-  constructor({ api, list, template, note, search, toast, current, chatUrl, onMenu }) {
-    [this.#api, this.#list, this.#template, this.#note, this.#toast, this.#chatUrl] = [api, list, template, note, toast, chatUrl];
+  constructor({ list, template, note, toast, current, chatUrl, onMenu }) {
+    [this.#list, this.#template, this.#note, this.#toast, this.#chatUrl] = [list, template, note, toast, chatUrl];
     this.current = current;
-    search.addEventListener("input", () => this.#searchSoon(search.value.trim()));
     list.addEventListener("click", (event) => {
       const button = event.target.closest(".more");
       if (button) onMenu(button, button.closest(".conversation"));
@@ -60,17 +54,9 @@ export class Sidebar {
     this.#note.textContent = text;
   }
 
-  #searchSoon(query) {
-    clearTimeout(this.#searchTimer);
-    this.#searchTimer = setTimeout(() => this.#search(query), SEARCH_MS);
-  }
-
-  async #search(query) {
-    const turn = ++this.#turn;
-    const found = await this.attempt(() => this.#api.conversations(query));
-    if (!found || turn !== this.#turn) return; // a later search is on its way, or was answered before
-    this.#list.replaceChildren(...found.results.map((one) => this.#row(one)));
-    this.tell(query && !found.results.length ? t("no_matches") : undefined);
+  /** These in place of the rows. */
+  show(conversations) {
+    this.#list.replaceChildren(...conversations.map((one) => this.#row(one)));
   }
 
   /** What `request` resolves to; when it fails, the person is told and it is null. */

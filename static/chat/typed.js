@@ -1,6 +1,8 @@
-// Typed messages on their way: into the running call, else over a text session that is opened when needed. No DOM.
+// Typed messages on their way: into the running call, else over a text session that is opened when needed. No DOM. Loaded with the first letter.
 
+import { t } from "../strings.js";
 import { isBusy, isLive } from "../voice/names.js";
+import { describe } from "../voice/problems.js";
 import { RelayLink } from "../voice/socket.js";
 
 const ONE_MESSAGE = /^upstream\.(answer_failed|message_refused)$/; // what is on its way behind it goes on
@@ -86,5 +88,18 @@ export class TypedChat {
   #restIn(ms) {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = setTimeout(() => (this.#unsent.size || this.#awaiting.size ? this.#restIn(ms) : this.#link.close()), ms);
+  }
+}
+
+export default class extends TypedChat {
+  /** `page`: see main.js. */
+  constructor({ call, mint, messages, hear }) {
+    const failed = ({ clientIds, unanswered, ...problem }) => {
+      const { key, values, text } = describe(problem);
+      const why = text ?? t(key, values);
+      for (const id of clientIds) messages.mark(id, "failed", why);
+      for (const id of unanswered) messages.mark(id, "unanswered", why);
+    };
+    super({ call, mint, on: { failed, message: (message) => hear(message, "text"), ready: ({ session_id: session }) => messages.startSession(session) } });
   }
 }

@@ -1,7 +1,7 @@
 // The drawer of details: a call's facts as text and three bars. Loaded when somebody opens it first.
 
 import { money, t } from "../strings.js";
-import { percentile } from "./facts.js";
+import { percentile, tripOf } from "./percentile.js";
 import { signalOf } from "./status.js";
 
 const SECOND = 1_000;
@@ -26,7 +26,8 @@ export default class Details {
   /** Bring everything up to date. Called once a second while the drawer is open. */
   show() {
     const { facts, state } = this.#call;
-    const { trip, turns, usage, config, droppedMs, underruns } = facts;
+    const { turns, usage, config, droppedMs, underruns } = facts;
+    const trip = tripOf(facts.trips);
     const heard = turns.map((turn) => turn.heardMs);
     this.#set("connection", `${t(`signal_${signalOf(state)}`)}${trip ? `, ${ms(trip.medianMs)} ± ${ms(trip.jitterMs)}` : ""}`);
     this.#set("turns", heard.length ? t("turns_fact", { count: heard.length, half: ms(percentile(heard, 0.5)), most: ms(percentile(heard, 0.95)) }) : "");

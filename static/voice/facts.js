@@ -2,12 +2,6 @@
 
 const MOST = 200; // of each kind: an hour's call does not grow
 
-/** The value that `share` (0 to 1) of the numbers are not above; null when there are none. */
-export function percentile(numbers, share) {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return sorted.length ? sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] : null;
-}
-
 const remember = (list, one) => void (list.push(one) > MOST && list.shift());
 
 export class Facts {
@@ -47,12 +41,5 @@ export class Facts {
 
   roundTrip(ms) {
     remember(this.trips, ms);
-  }
-
-  /** {medianMs, jitterMs}: how long a message takes there and back, and how far most trips are from that; null before the first. */
-  get trip() {
-    const medianMs = percentile(this.trips, 0.5);
-    if (medianMs === null) return null;
-    return { medianMs, jitterMs: percentile(this.trips.map((ms) => Math.abs(ms - medianMs)), 0.9) };
   }
 }

@@ -126,7 +126,7 @@ export class Panel {
   #showCaptions(shown) {
     this.#captions.shown = shown;
     if (!shown) this.#part("caption").hidden = true;
-    this.#control("captions").setAttribute("aria-pressed", String(shown));
+    this.#control("captions").ariaPressed = shown;
   }
 
   /** What was chosen before holds from the first call on. */
@@ -155,18 +155,18 @@ export class Panel {
   async #open(name, open = null) {
     const part = this.#part(name);
     const button = name === "settings" ? this.#control(name) : this.#part("signal");
-    open ??= button.getAttribute("aria-expanded") !== "true";
-    button.setAttribute("aria-expanded", String(open));
+    open ??= button.ariaExpanded !== "true";
+    button.ariaExpanded = open;
     if (!open) return void (part.hidden = true);
     try {
       const drawer = await (this.#drawers[name] ??= this.#make(name));
       drawer.show();
       const opens = part.hidden;
-      part.hidden = button.getAttribute("aria-expanded") !== "true"; // closed again meanwhile
+      part.hidden = button.ariaExpanded !== "true"; // closed again meanwhile
       if (opens) part.scrollIntoView({ block: "nearest" }); // in a low window the panel scrolls
     } catch {
       delete this.#drawers[name];
-      button.setAttribute("aria-expanded", "false");
+      button.ariaExpanded = false;
       this.onFailed();
     }
   }
@@ -180,23 +180,24 @@ export class Panel {
     const root = this.#root;
     root.hidden = state.name === "idle";
     root.dataset.state = state.name;
-    root.dataset.muted = String(state.muted);
+    root.dataset.muted = state.muted;
     const busy = isBusy(state);
-    this.#button.dataset.busy = String(busy);
+    this.#button.dataset.busy = busy;
     const label = this.#button.querySelector("[data-label]");
-    if (label) label.textContent = t(busy ? "end_voice" : "start_voice");
-    else this.#button.setAttribute("aria-label", t(busy ? "end_voice" : "start_voice"));
+    const name = t(busy ? "end_voice" : "start_voice");
+    if (label) label.textContent = name;
+    else this.#button.ariaLabel = name;
     this.#button.querySelector("use").setAttribute("href", busy ? "#i-end" : "#i-wave");
     this.#say(state);
     const mute = this.#control("mute");
-    mute.setAttribute("aria-pressed", String(state.muted));
+    mute.ariaPressed = state.muted;
     mute.querySelector("use").setAttribute("href", state.muted ? "#i-mic-off" : "#i-mic");
-    this.#control("talk-mode").setAttribute("aria-pressed", String(state.talkMode));
+    this.#control("talk-mode").ariaPressed = state.talkMode;
     this.#control("talk").hidden = !state.talkMode;
-    this.#control("interrupt").ariaDisabled = String(!(state.name === "speaking" || state.name === "thinking")); // so that the focus stays on it
+    this.#control("interrupt").ariaDisabled = !["speaking", "thinking"].includes(state.name); // so that the focus stays on it
     const signal = this.#part("signal");
-    signal.dataset.quality = signalOf(state);
-    signal.title = signal.ariaLabel = t("signal_details", { signal: t(`signal_${signalOf(state)}`) });
+    const quality = (signal.dataset.quality = signalOf(state));
+    signal.title = signal.ariaLabel = t("signal_details", { signal: t(`signal_${quality}`) });
     if (busy !== isBusy(previous)) this.#run(busy);
     if (state.name !== previous.name && !busy) this.#finish(state);
     else if (state.summary && state.summary !== previous.summary) this.#summarise(state.summary);
@@ -209,11 +210,10 @@ export class Panel {
   #say(state) {
     const [key, values] = statusOf(state);
     const text = this.#mutedHint && state.muted ? this.#muteKey ? t("muted_speaking", { key: this.#muteKey }) : t("muted_no_key") : t(key, values);
-    const before = this.#shown;
-    if (text === before.text) return;
+    if (text === this.#shown.text) return;
     this.#part("status").textContent = text;
+    const afterMs = toldAfter(key, this.#shown.key);
     this.#shown = { key, text };
-    const afterMs = toldAfter(key, before.key);
     this.#tell(afterMs === null ? "" : text, afterMs);
   }
 

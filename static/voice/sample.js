@@ -14,7 +14,7 @@ export async function toggleSample(button, select) {
   stop();
   if (again) return "";
   const over = new Promise((resolve) => (playing = { button, over: resolve }));
-  button.setAttribute("aria-pressed", "true");
+  button.ariaPressed = true;
   button.querySelector("use").setAttribute("href", "#i-stop");
   audio.src = select.value ? button.dataset.url.replace(/site$/, select.value) : button.dataset.url;
   audio.onended = stop;
@@ -28,7 +28,7 @@ export function stop(why = "") {
   const { button, over } = playing;
   playing = null;
   audio.pause();
-  button.setAttribute("aria-pressed", "false");
+  button.ariaPressed = false;
   button.querySelector("use").setAttribute("href", "#i-play");
   over(typeof why === "string" ? why : "");
 }
