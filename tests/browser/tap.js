@@ -1,14 +1,19 @@
 // Runs before the page's own code: listens in on whatever the page connects to a loudspeaker, and lets the test read it.
 // And counts what comes from its microphone, for the report of a test that fails.
-// The page is not changed by it. Its worklet comes from the page's own origin, so the page's policy stays in force.
+// The page is not changed by it, but that its microphone opens when its worklets are there: a fake microphone plays its file from
+// that moment on, and a busy machine may need longer for the worklets than the question lasts. Who listens late hears silence.
+// Its own worklet comes from the page's origin, so the page's policy stays in force.
 (() => {
   const taps = [];
   const sounds = [];
   const connect = AudioNode.prototype.connect;
+  const addModule = AudioWorklet.prototype.addModule;
+  const getUserMedia = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+  const loading = [];
   let microphone = null; // the newest: it must be free to go
 
   async function listenIn(source, tap) {
-    await source.context.audioWorklet.addModule("/__tap_worklet.js");
+    await addModule.call(source.context.audioWorklet, "/__tap_worklet.js");
     const recorder = new AudioWorkletNode(source.context, "test-tap", {
       numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit",
     });
@@ -32,6 +37,18 @@
       if (counted.loudest > 1_000) counted.firstSoundAt ??= now();
     });
   }
+
+  AudioWorklet.prototype.addModule = function (...what) {
+    const loaded = addModule.apply(this, what);
+    loading.push(loaded);
+    return loaded;
+  };
+
+  if (getUserMedia)
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      await Promise.allSettled(loading.splice(0));
+      return getUserMedia(wanted);
+    };
 
   AudioNode.prototype.connect = function (target, ...rest) {
     if (this instanceof MediaStreamAudioSourceNode && target instanceof AudioWorkletNode) countFrames(this, target);
