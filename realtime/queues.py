@@ -26,7 +26,7 @@ class Recent(dict[str, T]):
         while len(self) > LATEST:
             del self[next(iter(self))]
 
-    def setdefault(self, name: str, value: T) -> T:  # type: ignore[override]
+    def setdefault(self, name: str, value: T) -> T:
         """As of a dict, within the bound."""
         if name not in self:
             self[name] = value
