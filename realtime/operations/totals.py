@@ -137,6 +137,7 @@ def totals_page(request: HttpRequest) -> HttpResponse:
         "title": _now("Totals of usage"),
         "form": form,
         "by": by,
+        "person": form.cleaned_data.get("user") if form.is_valid() else None,
         "groups": [(name, text, _query(form, by=name)) for name, text in GROUPS],
         "periods": [
             (

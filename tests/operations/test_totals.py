@@ -186,6 +186,13 @@ class TestPage:
         assert days["2026-11-18"] == "0.03"
         assert self.rows(operators, by="nonsense") == self.rows(operators)
 
+    def test_the_totals_of_one_person_lead_to_that_person(self, operators: Client) -> None:
+        of_ada = operators.get(PAGE, {"by": "day", "user": "ada"}).content.decode()
+        address = f"/admin/auth/user/{User.objects.get(username='ada').pk}/change/"
+        assert f'href="{address}"' in of_ada
+        assert operators.get(address).status_code == 200
+        assert "/admin/auth/user/" not in operators.get(PAGE).content.decode().partition('id="content"')[2]
+
     def test_filters(self, operators: Client) -> None:
         assert self.rows(operators, user="ADA") == {"ada": "0.08"}
         assert self.rows(operators, model="small") == {"ada": "0.00"}
