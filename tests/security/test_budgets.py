@@ -69,6 +69,16 @@ def test_minutes_of_a_day(ada: User, bob: User) -> None:
     assert may(ada, modality="text")
 
 
+def test_no_minutes_for_the_site_let_nobody_in_until_they_are_taken_away(ada: User, bob: User) -> None:
+    none = budget("site", minutes=0)
+    for person in (ada, bob):
+        with pytest.raises(Refused, match=r"limit\.budget"):
+            admission.mint(user=person, origin="")
+    assert may(ada, modality="text")
+    none.delete()
+    assert admission.mint(user=ada, origin="").token
+
+
 def test_what_was_used_on_another_day_does_not_count(ada: User) -> None:
     budget(minutes=30)
     took(ada, 100, days_ago=2)
