@@ -61,7 +61,7 @@ class RealtimeSessionAdmin(HistoryAdmin):
         ),
         *(BrowserFilter, DeviceFilter),
     )
-    actions = ("end_sessions",)
+    actions = ("end_sessions", "export_csv")
     fetched = ("user",)
     session_field, user_field = "id", "user_id"
     search_fields = ("=worker",)
@@ -114,6 +114,18 @@ class RealtimeSessionAdmin(HistoryAdmin):
             request,
             _("%(count)s sessions end. Their calls are hung up at once, or within ten seconds.")
             % {"count": count},
+        )
+
+    @admin.action(description=_("Export as CSV"), permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[RealtimeSession]) -> HttpResponse:
+        """The selected sessions as a file."""
+        from realtime.operations import sessions_file
+
+        audit.note(request, audit.Action.EXPORT_USAGE, reason=f"{queryset.count()} sessions")
+        return HttpResponse(
+            sessions_file.lines(queryset),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="sessions.csv"'},
         )
 
     def end_one(self, request: HttpRequest, session_id: UUID) -> HttpResponse:

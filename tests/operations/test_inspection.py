@@ -1,7 +1,9 @@
-"""What an operator sees of sessions: the timeline, the page, the end of a call, the dashboard, the button."""
+"""What an operator sees of sessions: the timeline, the page, the end of a call, the dashboard, the button, the file."""
 
 from __future__ import annotations
 
+import csv
+import io
 import random
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,6 +19,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from conversations import audit
+from conversations.models import AuditEntry
 from realtime import leases, services
 from realtime.conf import RelayConfig
 from realtime.effects import RecordEvent, RecordTurn
@@ -239,6 +243,22 @@ class TestPage:
         assert not [
             part for part in drawing.split('"')[1::2] if "," in part and part.replace(",", "").isdigit()
         ]
+
+
+class TestFile:
+    def test_chosen_sessions_are_a_file_and_who_took_it_is_noted(self, operators: Client, ada: User) -> None:
+        User.objects.filter(pk=ada.pk).update(username="=ada()")
+        chosen = a_session(ada, ended_at=timezone.now(), end_reason="idle", slowest_ms=600, cost_usd="0")
+        a_session(ada)
+        answer = operators.post(LIST, {"action": "export_csv", "_selected_action": [str(chosen.pk)]})
+        assert answer["Content-Disposition"] == 'attachment; filename="sessions.csv"'
+        [line] = list(csv.DictReader(io.StringIO(answer.content.decode())))
+        assert (line["id"], line["end_reason"], line["slowest_ms"]) == (str(chosen.pk), "idle", "600")
+        assert line["user"] == "'=ada()"  # no formula for a spreadsheet
+        assert (line["rtt_ms"], line["cost_usd"], line["ended_at"][-6:]) == ("", "0.00000000", "+00:00")
+        assert not {"auth_hash", "login_key", "user_agent"} & line.keys()
+        noted = AuditEntry.objects.get()
+        assert (noted.action, noted.reason) == (audit.Action.EXPORT_USAGE, "1 sessions")
 
 
 class TestEnding:
