@@ -4,6 +4,7 @@
 // that moment on, and a busy machine may need longer for the worklets than the question lasts. Who listens late hears silence.
 // Its own worklet comes from the page's origin, so the page's policy stays in force.
 (() => {
+  if (!isSecureContext) return; // about:blank, where a tab begins: it has neither worklets nor a microphone
   const taps = [];
   const sounds = [];
   const connect = AudioNode.prototype.connect;
