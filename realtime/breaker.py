@@ -1,6 +1,7 @@
 """The breaker of a process: when the upstream refuses everybody, nobody dials for a while. Pure; seconds are arguments.
 
-A refused key is a fault of the configuration and opens it at once; other failures open it when they come in a row.
+What no retry mends, such as a refused key, an unknown model or a false certificate, is not the caller's fault: it opens
+at once. Other failures open it when they come in a row.
 While open, one dial is let through now and then to see whether the fault is gone.
 """
 
@@ -35,7 +36,7 @@ class Breaker:
         """A dial failed. A limit of one caller (429) says nothing about the others."""
         if isinstance(error, UpstreamRefused) and error.status == 429:
             return
-        if isinstance(error, UpstreamRefused) and error.status in (401, 403):
+        if not error.retryable:
             self._open(error, now_s)
             return
         self.failures.append(now_s)

@@ -1137,6 +1137,13 @@ MUTANTS = [
         f"{FAULTS}test_refusals.py -k refused_key",
     ),
     Mutant(
+        "what no retry mends opens the breaker at once",
+        "realtime/breaker.py",
+        "        if not error.retryable:\n",
+        "        if isinstance(error, UpstreamRefused) and error.status in (401, 403):\n",
+        f"{FAULTS}test_refusals.py -k unknown_model",
+    ),
+    Mutant(
         "the breaker closes again",
         "realtime/breaker.py",
         "        if now_s >= self.next_probe_s:",

@@ -60,16 +60,19 @@ async def test_what_a_refusal_quotes_of_the_key_is_told_nobody(stage: StageMaker
     # That it is in no log, no message and no table is seen after each fault.
 
 
-async def test_an_unknown_model_is_told_at_once_and_not_tried_again(stage: StageMaker, ada: Any) -> None:
+async def test_an_unknown_model_is_told_at_once_and_not_tried_again(
+    stage: StageMaker, ada: Any, bob: Any
+) -> None:
     async with stage() as s:
         s.upstream.faults = [{"name": "refuse", "status": 404}]
-        page = await s.page(ada)
-        await page.connect()
-        error = await page.until("error")
-        assert (error["code"], error["retryable"]) == ("upstream.config", False)
-        assert await page.until_closed() == 4502
-        assert s.cable.accepted == 1
-        assert await end_reason(s, page) == "upstream_config"
+        for person in (ada, bob):
+            page = await s.page(person)
+            await page.connect()
+            error = await page.until("error")
+            assert (error["code"], error["retryable"]) == ("upstream.config", False)
+            assert await page.until_closed() == 4502
+            assert await end_reason(s, page) == "upstream_config"
+        assert s.cable.accepted == 1  # one try for both
 
 
 async def test_a_redirect_is_a_refusal_and_the_key_goes_nowhere_else(stage: StageMaker, ada: Any) -> None:

@@ -1,15 +1,27 @@
 """When the upstream refuses everybody, nobody dials for a while."""
 
+import pytest
+
 from realtime.breaker import FAILURES, PROBE_EVERY_S, WINDOW_S, Breaker
-from realtime.exceptions import UpstreamRefused, UpstreamUnreachable
+from realtime.exceptions import UpstreamError, UpstreamRefused, UpstreamUnreachable, UpstreamUntrusted
 
 
-def test_a_refused_key_opens_it_for_all_at_once() -> None:
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UpstreamRefused(401), "upstream.auth"),
+        (UpstreamRefused(403), "upstream.auth"),
+        (UpstreamRefused(404), "upstream.config"),
+        (UpstreamRefused(302), "upstream.config"),
+        (UpstreamUntrusted(), "upstream.untrusted"),
+    ],
+)
+def test_what_no_retry_mends_opens_it_for_all_at_once(error: UpstreamError, code: str) -> None:
     breaker = Breaker()
-    breaker.failed(UpstreamRefused(401), 0)
+    breaker.failed(error, 0)
     refusal = breaker.refuses(1)
     assert refusal is not None
-    assert refusal.code == "upstream.auth"
+    assert refusal.code == code
 
 
 def test_failures_in_a_row_open_it_and_scattered_ones_do_not() -> None:
