@@ -102,6 +102,29 @@ async def test_an_answer_that_fails_without_an_error_event_is_told(make_site: An
     assert kinds.count("conversation.item.create") == 1
 
 
+async def test_a_typed_message_that_is_refused_is_told_and_sent_again(make_site: Any, ada: Any) -> None:
+    site = await make_site(SCRIPT)
+    async with await site.page(ada, modality="text") as page:
+        await page.until("state", state="listening")
+        site.upstream.faults = [{"name": "stall", "ms": 300, "times": 1, "at": "response.created"}]
+        await page.say("input.text", text="Hello?", client_id="c1")
+        own = await page.until("transcript.done", role="user")
+        connection = site.upstream.connections[0]
+        (created,) = await eventually(lambda: items_of(connection))
+        said = {"type": "invalid_request_error", "code": "x", "message": "m", "param": None}
+        await connection.inject({"type": "error", "error": {**said, "event_id": created["event_id"]}})
+        assert (await page.until("error"))["code"] == "upstream.message_refused"
+        await page.once("message.saved", 0, item_id=own["item_id"], status="unanswered")
+        await page.say("input.text", text="Hello?", client_id="c1")
+        # It is there after all, so that the same id is refused, and this time by the upstream itself.
+        assert (await page.until("error"))["code"] == "upstream.message_refused"
+        assert [event["item"]["id"] for event in items_of(connection)] == [own["item_id"]] * 2
+
+
+def items_of(connection: Any) -> list[dict[str, Any]]:
+    return [event for event in connection.received if event["type"] == "conversation.item.create"]
+
+
 async def test_an_upstream_that_is_not_there_is_told_in_bounded_time(
     make_site: Any, ada: Any, settings: Any
 ) -> None:
