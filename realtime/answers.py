@@ -262,6 +262,11 @@ class Answers:
         if spoken and marks and marks.first_delta_ms is None:
             marks.first_delta_ms = now_ms
 
+    def has_begun(self, response_id: str) -> bool:
+        """Whether anything of the answer was made that is heard or read."""
+        marks = self.talk.marks.get(response_id)
+        return marks is not None and marks.first_delta_ms is not None
+
     def cut_off(self, now_ms: int) -> None:
         """The upstream is gone: what it was in the middle of is charged by our own count."""
         for response_id in self.talk.allowance.under_way():

@@ -380,9 +380,19 @@ class Session(SessionUpstream):
         """The running answer goes on, whatever the event was: a function's arguments are read with their last one."""
         if response_id is None or response_id != self.talk.gate.active_id:
             return  # not for what comes after the end
-        marks = self.talk.marks.get(response_id)
-        speaks = marks is not None and marks.first_delta_ms is not None
+        speaks = self.answers.has_begun(response_id)
         self._arm("stuck", self.config.stuck_response_ms if speaks else self.config.first_word_ms)
+
+    def _give_up_answer(self) -> None:
+        """The running answer says nothing any more. Without a word of it, what it was to answer is not answered."""
+        gate = self.talk.gate
+        in_vain = not (gate.active_id and self.answers.has_begun(gate.active_id))
+        waits = gate.wanted or gate.owed  # then that is asked for now
+        self.out += gate.stuck(self.now_ms)
+        if in_vain and not waits:
+            self.answers.failed(None)
+        else:
+            self._warn("answer.slow", "The answer stopped coming. Ask again.")
 
     def _answer_done(self, event: dict[str, Any]) -> None:
         self.answers.on_response_done(event, self.now_ms)
@@ -450,7 +460,6 @@ class Session(SessionUpstream):
         elif name == "limit":
             self._end("time_limit")
         elif name == "stuck":
-            self.out += self.talk.gate.stuck(self.now_ms)
-            self._warn("answer.slow", "The answer stopped coming. Ask again.")
+            self._give_up_answer()
         elif name == "rotate":
             self._rotate()

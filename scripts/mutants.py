@@ -1201,6 +1201,20 @@ MUTANTS = [
         "tests/realtime/test_session_limits.py -k 'again_and_again or not_played'",
     ),
     Mutant(
+        "what an answer without a word was for is not answered",
+        "realtime/session.py",
+        "if in_vain and not waits:",
+        "if False:",
+        "tests/realtime/test_session_limits.py -k never_says_a_word",
+    ),
+    Mutant(
+        "what waits behind an answer without a word is not given up",
+        "realtime/session.py",
+        "if in_vain and not waits:",
+        "if in_vain:",
+        "tests/realtime/test_session_limits.py -k behind_an_answer",
+    ),
+    Mutant(
         "the upstream is pinged",
         "realtime/upstream.py",
         "ping_interval=PING_INTERVAL_S,",

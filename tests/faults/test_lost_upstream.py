@@ -144,7 +144,7 @@ async def test_an_answer_that_never_says_a_word_is_cancelled_and_told(stage: Sta
         s.upstream.faults = [{"name": "stall", "ms": 1_500, "times": 1, "at": "response.created"}]
         page = await s.talking(ada)
         await page.speak(QUESTION)
-        assert (await page.until("warning"))["code"] == "answer.slow"
+        assert (await page.until("error"))["code"] == "upstream.answer_failed"
         received = s.upstream.connections[0].received
         await eventually(lambda: any(event["type"] == "response.cancel" for event in received))
         await ask(page)

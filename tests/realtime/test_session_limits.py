@@ -94,8 +94,22 @@ def test_an_answer_has_time_for_its_first_word_and_less_within_what_it_says() ->
 
 def test_an_answer_that_never_says_a_word_is_given_up() -> None:
     session = ready_session(QUIET)
+    typed = {"type": "input.text", "text": "Is anybody there?", "client_id": "c1"}
+    session.browser_message(typed, 0)
     session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 0)
-    assert warned(run_until(session, 20_000)) == ["answer.slow"]
+    effects = run_until(session, 20_000)
+    assert [error["code"] for error in said(effects, "error")] == ["upstream.answer_failed"]
+    assert [e.status for e in effects if isinstance(e, RecordMessage)] == ["unanswered"]
+
+
+def test_what_waits_behind_an_answer_that_says_nothing_is_asked_for_and_not_given_up() -> None:
+    session = ready_session(dataclasses.replace(QUIET, interruptible=False))
+    session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 0)
+    session.upstream_event({"type": "input_audio_buffer.committed", "item_id": "u"}, 1)
+    effects = run_until(session, 20_000)
+    assert not said(effects, "error")
+    assert warned(effects) == ["answer.slow"]
+    assert "response.create" in [e.event["type"] for e in effects if isinstance(e, SendUpstream)]
 
 
 def test_an_answer_of_which_anything_comes_is_not_stuck() -> None:
@@ -105,9 +119,9 @@ def test_an_answer_of_which_anything_comes_is_not_stuck() -> None:
     effects: list[Effect] = []
     for at_ms in (15_000, 30_000, 45_000):
         effects += session.upstream_event(event, at_ms) + run_until(session, at_ms + 15_000)
-    assert "answer.slow" not in warned(effects)
+    assert not said(effects, "error")
     session.upstream_event({**event, "response_id": "another"}, 64_000)
-    assert "answer.slow" in warned(run_until(session, 65_000))
+    assert said(run_until(session, 65_000), "error")
 
 
 def test_a_page_that_says_again_and_again_what_it_played_before_takes_nothing() -> None:
