@@ -66,9 +66,7 @@ class RelayConfig:
     heartbeat_ms: int = 15_000
     stall_ms: int = 15_000
     clear_deadline_ms: int = 700
-    first_word_ms: int = (
-        20_000  # of an answer that has begun; a model that thinks first sends nothing meanwhile
-    )
+    first_word_ms: int = 20_000  # a model that thinks first sends nothing meanwhile
     stuck_response_ms: int = 10_000  # within what it says
     ahead_ms: int = 4_000
     max_answer_audio_ms: int = 300_000  # more than an answer's output tokens can be: an upstream out of order

@@ -103,6 +103,7 @@ class Journal:
         self._spill_at = MAX_WAITING
         self._waiting: deque[Entry] = deque()
         self._in_flight: list[Entry] = []  # given to the thread: stored or not, nobody knows yet
+        self._in_flight_ns = self._spilled_before = 0  # since when, and how much was spilled by then
         self._one_by_one = 0  # so many entries are written alone, to find the one that cannot be stored
         self._replay_due = True
         self._replayed = asyncio.Event()
@@ -205,14 +206,13 @@ class Journal:
         """Store one batch and tell of it; False when the database is not to be had now and the batch waits on."""
         size = 1 if self._one_by_one else BATCH
         batch = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
-        self._in_flight = batch
+        self._in_flight, self._in_flight_ns, self._spilled_before = batch, time.time_ns(), self.spilled
         loop = asyncio.get_running_loop()
         try:
             ids = await loop.run_in_executor(self._thread, self._write_batch, batch)
         except (OperationalError, InterfaceError) as error:
-            self._waiting.extendleft(reversed(batch))
             logger.warning("the database refused %d records: %s", len(batch), type(error).__name__)
-            self._hold_bound()  # more came meanwhile
+            self._take_back(batch)
             return False
         except Exception as error:
             # Not the database but something in this batch: one such record must not hold up all the others.
@@ -221,7 +221,7 @@ class Journal:
                 self._spill_or_lose(batch, REFUSED)  # were it kept, it would hold up all the others
                 self._one_by_one = max(0, self._one_by_one - 1)
             else:
-                self._waiting.extendleft(reversed(batch))
+                self._take_back(batch)
                 self._one_by_one = len(batch)
             return True
         finally:
@@ -230,6 +230,15 @@ class Journal:
         self._unstuck()
         self._tell((entry, message_id, entry.on_saved) for entry, message_id in zip(batch, ids, strict=True))
         return True
+
+    def _take_back(self, batch: list[Entry]) -> None:
+        """It was not stored, and waits on before what is newer: in memory, or where that went meanwhile."""
+        if self.spilled > self._spilled_before:
+            with contextlib.suppress(OSError):
+                self._spill(batch, at_ns=self._in_flight_ns)
+                return
+        self._waiting.extendleft(reversed(batch))
+        self._hold_bound()
 
     def _tell(self, stored: Iterable[tuple[Entry, str | None, Told | None]]) -> None:
         for entry, message_id, on_saved in stored:
@@ -268,6 +277,9 @@ class Journal:
         self._closed = True
         # A batch that the thread still works on is spilled too: it may be refused after all, and twice does no harm.
         left = [*self._in_flight, *self._waiting]
+        if self._in_flight and self.spilled > self._spilled_before:
+            self._spill_or_lose(self._in_flight, at_ns=self._in_flight_ns)
+            left = list(self._waiting)
         self._waiting.clear()
         if left:
             self._spill_or_lose(left)
@@ -280,9 +292,10 @@ class Journal:
     # ---- the spill file -----------------------------------------------------------------------------------
     # The kernel's lock on a file says that a living process works on it; it goes with the process, however that ends.
 
-    def _spill(self, entries: list[Entry], suffix: str = SPILLED) -> None:
+    def _spill(self, entries: list[Entry], suffix: str = SPILLED, at_ns: int | None = None) -> None:
+        """`at_ns`: when they were the newest, if that is not now. Files are replayed in that order."""
         self.spill_dir.mkdir(parents=True, exist_ok=True)
-        path = self.spill_dir / f"{time.time_ns()}-{os.getpid()}-{uuid4().hex[:8]}{suffix}"
+        path = self.spill_dir / f"{at_ns or time.time_ns()}-{os.getpid()}-{uuid4().hex[:8]}{suffix}"
         try:
             with path.open("x", encoding="utf-8") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -305,10 +318,10 @@ class Journal:
         self._replay_due = self._replay_due or suffix == SPILLED
         logger.warning("%d records went to the spill file", len(entries))
 
-    def _spill_or_lose(self, entries: list[Entry], suffix: str = SPILLED) -> None:
+    def _spill_or_lose(self, entries: list[Entry], suffix: str = SPILLED, at_ns: int | None = None) -> None:
         """For records that cannot go back into memory."""
         try:
-            self._spill(entries, suffix)
+            self._spill(entries, suffix, at_ns)
         except OSError as error:
             logger.critical(
                 "%d records are lost, they cannot be spilled: %s", len(entries), type(error).__name__

@@ -1327,6 +1327,13 @@ MUTANTS = [
         "tests/realtime/test_journal.py -k before_what_came_later",
     ),
     Mutant(
+        "what the database gave back goes before what was spilled meanwhile",
+        "realtime/journal.py",
+        "                self._spill(batch, at_ns=self._in_flight_ns)\n",
+        "                self._spill(batch)\n",
+        "tests/realtime/test_journal.py -k spilled_meanwhile",
+    ),
+    Mutant(
         "what was spilled is called saved once it is",
         "realtime/journal.py",
         "                self._tell(zip(entries, ids, whom, strict=True))\n",
@@ -1504,9 +1511,8 @@ MUTANTS = [
     Mutant(
         "what the database refused is written again",
         "realtime/journal.py",
-        """            self._waiting.extendleft(reversed(batch))
-            logger.warning("the database refused""",
-        """            logger.warning("the database refused""",
+        "            self._take_back(batch)\n            return False\n",
+        "            return False\n",
         f"{FAULTS}test_database.py -k stays_locked",
     ),
     Mutant(

@@ -276,6 +276,28 @@ async def test_at_the_end_too_what_was_spilled_goes_first_or_all_of_it_waits_for
     await next_journal.close()
 
 
+async def test_what_the_database_gave_back_goes_before_what_was_spilled_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "MAX_WAITING", 8)
+    store, loop = Store(), asyncio.get_running_loop()
+    journal = Journal(store.write, tmp_path)
+    await journal.start()
+    journal.put(entry(RecordEvent(0, "e")))
+
+    def refuse_once_and_get_more(_entries: list[Entry]) -> list[str | None]:
+        for number in range(1, 12):
+            loop.call_soon_threadsafe(journal.put, entry(RecordEvent(number, "e")))
+        journal.write = store.write
+        raise OperationalError
+
+    journal.write = refuse_once_and_get_more
+    await eventually(lambda: len(store.written) == 12)
+    assert [e.record.at_ms for e in store.written] == list(range(12))  # type: ignore[union-attr]
+    assert journal.spilled == 5  # four that were too many, and the one that was under way
+    await journal.close()
+
+
 async def test_the_bound_holds_for_what_the_database_gave_back_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
