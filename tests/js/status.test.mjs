@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { t } from "../../static/strings.js";
 import { describe } from "../../static/voice/problems.js";
-import { stripOf } from "../../static/voice/status.js";
+import { stripOf, toldAfter } from "../../static/voice/status.js";
 
 globalThis.document = { getElementById: () => ({ textContent: JSON.stringify({ "answer.slow": "Die Antwort ist ausgeblieben." }) }) };
 
@@ -25,3 +25,29 @@ test("so are the errors of a typed message", () => {
 });
 
 test("a key that is missing shows itself", () => assert.equal(t("nowhere"), "nowhere"));
+
+/** What a screen reader says of these states, one after the other, each of which lasts. */
+function told(...keys) {
+  return keys.filter((key, at) => toldAfter(key, keys[at - 1]) !== null);
+}
+
+test("what the two of a call say is not talked over, whoever takes a turn", () => {
+  assert.deepEqual(told("connecting", "listening", "hearing", "speaking", "listening", "hearing", "speaking", "listening"), ["connecting", "listening"]);
+  assert.deepEqual(told("hold_to_talk", "talking", "speaking", "hold_to_talk"), ["hold_to_talk"]);
+});
+
+test("a thought is told when it lasts, and that it goes on", () => {
+  assert.equal(toldAfter("thinking", "hearing"), 2_000);
+  assert.deepEqual(told("hearing", "still_working", "speaking", "listening"), ["still_working"]);
+  assert.deepEqual(told("hearing", "still_recording"), ["still_recording"]);
+});
+
+test("what happened to the call is told, and that it is well again", () => {
+  assert.deepEqual(told("speaking", "reconnecting", "listening"), ["reconnecting", "listening"]);
+  assert.deepEqual(told("speaking", "listening", "muted", "listening"), ["muted", "listening"]);
+});
+
+test("an end is left to its summary or its problem", () => {
+  assert.deepEqual(told("speaking", "ended"), []);
+  assert.deepEqual(told("checking", "error"), ["checking"]);
+});
