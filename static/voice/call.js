@@ -105,7 +105,7 @@ const handlers = {
   "relay.tool": (state, event) => only({ ...state, tool: event.status === "running" ? event.name : null }),
   "relay.usage": (state, event) => only({ ...state, usage: event.usage }),
   "relay.warning"(state, event, now) {
-    if (event.code === "session.ending") return only({ ...state, ending: { at: now + event.endsInMs, mayStay: event.cause !== "limit" } });
+    if (event.code === "session.ending") return only({ ...state, ending: { at: now + event.ends_in_ms, mayStay: event.cause !== "limit" } });
     if (event.code === "session.stay") return only({ ...state, ending: null });
     return only({ ...state, degraded: { code: event.code, message: event.message } });
   },

@@ -171,7 +171,7 @@ export class VoiceCall extends EventTarget {
   async #changeMicrophone() {
     if (!isBusy(this.state)) return;
     await this.#openMicrophone("");
-    this.dispatch({ type: "notice", code: "mic.changed" });
+    this.#notice("mic.changed");
   }
 
   /** Some browsers move to another microphone without a word; and one that was missing may have been plugged in. */
@@ -181,7 +181,7 @@ export class VoiceCall extends EventTarget {
     const gone = before.some((id) => !inputs.includes(id));
     if (this.state.problem?.code === "mic.missing" && inputs.length && performance.now() - this.state.since < PLUG_IN_MS) this.start();
     else if (gone && this.settings.microphone && !inputs.includes(this.settings.microphone)) this.#changeMicrophone();
-    else if (gone && isBusy(this.state)) this.dispatch({ type: "notice", code: "mic.changed" });
+    else if (gone && isBusy(this.state)) this.#notice("mic.changed");
   }
 
   async #openMicrophone(deviceId) {
@@ -260,18 +260,18 @@ export class VoiceCall extends EventTarget {
 
   #receive(message) {
     this.facts.take(message, performance.now());
+    const tell = (what) => this.dispatch({ ...message, type: `relay.${what}` });
     switch (message.type) {
-      case "state": this.#reached(message.state); this.dispatch({ type: "relay.state", state: message.state }); break;
+      case "state": this.#reached(message.state); tell("state"); break;
       case "audio.begin": this.#begin(message); break;
       case "audio.end": this.speaker.end(message.item_id); break;
       case "audio.clear": this.#clear(message.item_id); break;
       case "uplink.ack": this.#acked = message.samples; break;
-      case "tool.status": this.dispatch({ type: "relay.tool", name: message.name, status: message.status }); break;
+      case "tool.status": tell("tool"); break;
       case "usage": this.dispatch({ type: "relay.usage", usage: message }); break;
-      case "warning": this.dispatch({ type: "relay.warning", code: message.code, message: message.message, endsInMs: message.ends_in_ms, cause: message.cause }); break;
-      case "error": this.dispatch({ type: "relay.error", code: message.code, message: message.message }); break;
-      case "response.done": if (message.reason === "content_filter") this.dispatch({ type: "notice", code: "answer.policy" }); break;
-      case "response.started": this.dispatch({ type: "relay.answering" }); break;
+      case "warning": case "error": tell(message.type); break;
+      case "response.done": if (message.reason === "content_filter") this.#notice("answer.policy"); break;
+      case "response.started": tell("answering"); break;
       case "transcript.delta": case "transcript.done": this.#step("transcript"); break;
     }
     this.#fire("relay", message);
@@ -332,6 +332,10 @@ export class VoiceCall extends EventTarget {
 
   #step(step) {
     this.#fire("step", { step });
+  }
+
+  #notice(code) {
+    this.dispatch({ type: "notice", code });
   }
 
   #fire(name, detail) {

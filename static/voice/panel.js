@@ -103,19 +103,19 @@ export class Panel {
     const hold = this.#control("talk");
     const up = () => {
       hold.classList.remove("down");
-      this.#call.dispatch({ type: "talk.up" });
+      this.#act("talk-up");
     };
-    hold.addEventListener("pointerdown", (event) => {
+    const isHold = ({ key }) => key === " " || key === "Enter";
+    const on = (name, act) => hold.addEventListener(name, act);
+    on("pointerdown", (event) => {
       hold.setPointerCapture(event.pointerId);
       hold.classList.add("down");
-      this.#call.dispatch({ type: "talk.down" });
+      this.#act("talk-down");
     });
-    hold.addEventListener("pointerup", up);
-    hold.addEventListener("pointercancel", up);
-    hold.addEventListener("blur", up); // a key's end is told to who has the focus
-    hold.addEventListener("contextmenu", (event) => event.preventDefault());
-    hold.addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && !event.repeat && this.#call.dispatch({ type: "talk.down" }));
-    hold.addEventListener("keyup", (event) => [" ", "Enter"].includes(event.key) && up());
+    for (const name of ["pointerup", "pointercancel", "blur"]) on(name, up); // a key's end is told to who has the focus
+    on("contextmenu", (event) => event.preventDefault());
+    on("keydown", (event) => isHold(event) && !event.repeat && this.#act("talk-down"));
+    on("keyup", (event) => isHold(event) && up());
   }
 
   #toggleCaptions() {

@@ -44,10 +44,6 @@ export class RelayLink {
     this.#on = { minted: quietly, opened: quietly, audio: quietly, trip: quietly, lost: quietly, ...on };
   }
 
-  get sessionId() {
-    return this.#sessionId;
-  }
-
   get isOpen() {
     return !this.#closed && this.#endTimer === null;
   }

@@ -167,10 +167,10 @@ test("holding the button over an answer interrupts it first", () => {
 });
 
 test("a call that ends soon says so, and staying takes it back", () => {
-  const ending = [...LIVE, ["relay.warning", { code: "session.ending", endsInMs: 30_000 }]];
+  const ending = [...LIVE, ["relay.warning", { code: "session.ending", ends_in_ms: 30_000 }]];
   assert.deepEqual(stripOf(play(...ending).state, 12_000).values, { seconds: 18 });
   assert.equal(stripOf(play(...ending).state, 12_000).act, "stay");
-  assert.equal(stripOf(play(...LIVE, ["relay.warning", { code: "session.ending", endsInMs: 30_000, cause: "limit" }]).state, 0).act, null);
+  assert.equal(stripOf(play(...LIVE, ["relay.warning", { code: "session.ending", ends_in_ms: 30_000, cause: "limit" }]).state, 0).act, null);
   assert.equal(stripOf(play(...ending, "stay").state, 12_000), null);
   assert.equal(stripOf(play(...ending, ["relay.warning", { code: "session.stay" }]).state, 12_000), null);
 });
