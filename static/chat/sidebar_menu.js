@@ -62,7 +62,14 @@ export default class SidebarMenu {
     const { api, sidebar, chatUrl } = this.#page;
     const { id } = row.dataset;
     if (!(await sidebar.attempt(async () => (await api.remove(id), true)))) return;
-    this.#takeAway(row, t("deleted"), () => api.restore(id), () => id === sidebar.current && location.assign(chatUrl));
+    const isOpen = id === sidebar.current;
+    const dock = document.querySelector(".dock");
+    dock.inert = isOpen; // nobody writes or speaks into what is gone
+    const undo = async () => {
+      await api.restore(id);
+      dock.inert = false;
+    };
+    this.#takeAway(row, t("deleted"), undo, () => isOpen && location.assign(chatUrl));
   }
 
   #takeAway(row, text, undo, onGone) {
