@@ -137,7 +137,7 @@ def test_what_the_relay_tells_a_page_has_words_in_the_language_of_the_page() -> 
             }
     assert len(told) > 40
     known = re.findall(
-        r'^  "?([\w.]+)"?: (?:\["|[A-Z])', (ROOT / "static/voice/problems.js").read_text(), re.M
+        r'^  "?([\w.]+)"?: (?:\["|[A-Z])', (ROOT / "static/voice/problems.js").read_text(), re.MULTILINE
     )
     notices = re.findall(r'^"([\w.]+)": "', (ROOT / "templates/parts/strings.html").read_text(), re.MULTILINE)
     shown = {code for code in told - NOT_SHOWN if not code.startswith("token.")}
