@@ -86,7 +86,7 @@ class ResponseGate:
         self.collisions = 0
         self.over_limit(
             now_ms
-        )  # forgets those of earlier minutes, also where the upstream begins them all by itself
+        )  # forgets earlier minutes, also where the upstream begins all answers by itself
         self.starts_ms.append(now_ms)
         if not self.cancel_on_created:
             return []

@@ -16,7 +16,7 @@ from realtime.gate import Phase
 from realtime.hearing import is_doubtful
 from realtime.latency import TurnMarks
 from realtime.playout import ItemAudio
-from realtime.queues import Recent
+from realtime.queues import Recent, RecentIds
 from realtime.talk import Talk
 from realtime.transcript import COMPLETED, FAILED, INTERRUPTED, PENDING, UNANSWERED, Item
 from realtime.usage import TRANSCRIPTION
@@ -31,7 +31,7 @@ class Turns:
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
         self.speaking_item: str | None = None  # the person's speech that is under way
-        self.given_up: set[str] = set()  # speech that was to be no turn, and may become one after all
+        self.given_up = RecentIds()  # speech that was to be no turn, and may become one after all
         self.speech_began_ms = 0  # on the upstream's own count of the audio
         self.speech_ended_ms: Recent[int] = Recent()  # of items whose words have not come yet
         self.estimates: dict[
@@ -299,8 +299,7 @@ class Turns:
 
     def _open_user(self, item_id: str, now_ms: int) -> Item:
         item = self.talk.transcript.open(item_id, "user", "voice", now_ms)
-        if item_id in self.given_up:  # the upstream had heard its end before
-            self.given_up.remove(item_id)
+        if self.given_up.pop(item_id, False):  # the upstream had heard its end before
             item.status, item.text = PENDING, ""
         item.shown = True
         return item
