@@ -84,9 +84,7 @@ class ResponseGate:
         """The upstream began a response. Cancelled at once when that was asked for before it existed."""
         self.phase, self.active_id, self.owed = Phase.ACTIVE, response_id, False
         self.collisions = 0
-        self.over_limit(
-            now_ms
-        )  # forgets earlier minutes, also where the upstream begins all answers by itself
+        self.over_limit(now_ms)  # forgets earlier minutes, also of answers that are not asked for
         self.starts_ms.append(now_ms)
         if not self.cancel_on_created:
             return []
