@@ -35,6 +35,7 @@ from realtime.effects import (
     WarmUpstream,
 )
 from realtime.exceptions import UpstreamLost, UpstreamRefused
+from realtime.gate import REQUEST_DEADLINE_MS
 from realtime.session import ENDED, READY, Session
 
 CONFIG = RelayConfig(
@@ -72,7 +73,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.upstream_open = False
         self.configure_id = ""
         self.active: str | None = None
-        self.asked: list[str] = []
+        self.asked: dict[str, int] = {}  # events that ask for an answer: since when
         self.item: str | None = None
         self.produced: dict[str, int] = {}
         self.cancelled: set[str] = set()
@@ -120,7 +121,12 @@ class SessionMachine(RuleBasedStateMachine):
                     self.warming = True
                 case SwapUpstream():
                     assert self.active is None, "swapped in the middle of an answer"
-                    assert not self.asked, "swapped with an answer asked for"
+                    given_up_ms = (
+                        self.now_ms - REQUEST_DEADLINE_MS
+                    )  # what was asked before is waited for no more
+                    assert all(at_ms <= given_up_ms for at_ms in self.asked.values()), (
+                        "swapped with an answer asked for"
+                    )
                     assert not self.functions or self.session.talk.tools_abandoned, (
                         "swapped with a function running"
                     )
@@ -138,7 +144,7 @@ class SessionMachine(RuleBasedStateMachine):
         if kind == "session.update" and event["event_id"].startswith("configure"):
             self.configure_id = event["event_id"]
         elif kind == "response.create":
-            self.asked.append(event["event_id"])
+            self.asked[event["event_id"]] = self.now_ms
         elif kind == "conversation.item.create" and "event_id" in event:
             self.messages.append(event["event_id"])
         elif kind == "conversation.item.truncate":
@@ -371,10 +377,15 @@ class SessionMachine(RuleBasedStateMachine):
                 {"type": base + "completed", "item_id": item_id, "content_index": 0, "transcript": text}
             )
 
+    def take_a_request(self) -> str:
+        event_id = next(iter(self.asked))
+        del self.asked[event_id]
+        return event_id
+
     @precondition(lambda self: self.upstream_open and self.asked)
     @rule()
     def answer_a_request(self) -> None:
-        event_id = self.asked.pop(0)
+        event_id = self.take_a_request()
         if self.active is not None:
             self.refuse(event_id, "conversation_already_has_active_response")
         else:
@@ -383,7 +394,7 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.upstream_open and self.asked)
     @rule(code=st.sampled_from([None, "rate_limit_exceeded", "conversation_already_has_active_response"]))
     def refuse_a_request(self, code: str | None) -> None:
-        event_id = self.asked.pop(0)
+        event_id = self.take_a_request()
         if code is not None:  # else nothing is heard of it any more
             self.refuse(event_id, code)
 
