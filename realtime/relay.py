@@ -16,6 +16,7 @@ from uuid import UUID
 from realtime import memory, metrics, upstream_events
 from realtime.allowance import Verdict
 from realtime.audio import BYTES_PER_MS
+from realtime.bell import Bell
 from realtime.breaker import Breaker
 from realtime.conf import RelayConfig
 from realtime.effects import (
@@ -57,7 +58,7 @@ class BrowserLink:
     def __init__(self, write: Callable[[str | bytes], bool] | None = None) -> None:
         """`write` sends at once, or says that it cannot; see `web_server.Direct`."""
         self.outbox = Outbox(MAX_OUTBOX_BYTES)
-        self.wake = asyncio.Event()
+        self.wake = Bell()
         self.close_code: int | None = None
         self._write = write
         self._at_once: Callable[[str | bytes], bool] | None = None  # `write`, while nothing waits
@@ -126,23 +127,22 @@ class Relay:
         self.link: BrowserLink | None = None
         self.uplink = Uplink(MAX_UPLINK_AUDIO_BYTES)
         self.recorder = recordings.recorder(session_id, self._recording_failed)
-        self.finished = asyncio.Event()
+        self.finished = Bell()
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._started_s = self._clock()
-        self._rearm = asyncio.Event()
-        self._armed_ms: int | None = None
-        self._uplink_wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_ms = 0  # when it is due
+        self._uplink_wake = Bell()
         self._send_at_once: Callable[[bytes], bool] | None = None  # while nothing waits for the upstream
-        self._dial_wanted = asyncio.Event()
+        self._dial_wanted = Bell()
         self._dial_after_ms = 0
-        self._hang_up = asyncio.Event()
+        self._hung_up = False  # the upstream is of no use any more
+        self._upstream: UpstreamLink | None = None  # that is read now
         self._reserving: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
         self._swap = False  # hanging up on the old upstream, with the next one warm
-        self._warm: tuple[UpstreamLink, asyncio.Event] | None = (
-            None  # and what tells its task that it is over
-        )
+        self._warm: tuple[UpstreamLink, Bell] | None = None  # and what tells its task that it is over
         self._group: asyncio.TaskGroup | None = None
 
     def now_ms(self) -> int:
@@ -202,9 +202,7 @@ class Relay:
         """Do what the session asks; never waits."""
         for effect in effects:
             self._do(effect)
-        deadline = self.session.deadline_ms()
-        if deadline is not None and (self._armed_ms is None or deadline < self._armed_ms):
-            self._rearm.set()
+        self._keep_time()
 
     def _do(self, effect: Effect) -> None:
         match effect:
@@ -223,7 +221,7 @@ class Relay:
                 self._dial_wanted.set()
             case CloseUpstream():
                 self._send_at_once = None
-                self._hang_up.set()
+                self._hang_up()
             case WarmUpstream(events):
                 assert self._group is not None
                 self._warming = self._group.create_task(
@@ -233,7 +231,7 @@ class Relay:
                 self._swap = True
                 self._send_at_once = None
                 self.uplink.clear()
-                self._hang_up.set()
+                self._hang_up()
             case CloseBrowser(code):
                 if self.link is not None:
                     self.link.close(code)
@@ -251,7 +249,7 @@ class Relay:
             case End(reason, code):
                 logger.info("session %s ended: %s", self.session_id, reason)
                 self._send_at_once = None
-                self._hang_up.set()
+                self._hang_up()
                 if self.link is not None:
                     self.link.close(code)
                     self.link = None
@@ -296,35 +294,52 @@ class Relay:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                tasks = [
-                    group.create_task(self._keep_time(), name="relay timer"),
-                    group.create_task(self._keep_upstream(), name="relay upstream"),
-                ]
+                upstream = group.create_task(self._keep_upstream(), name="relay upstream")
                 await self.finished.wait()
-                for task in [*tasks, *self._reserving, *([self._warming] if self._warming else [])]:
+                for task in [upstream, *self._reserving, *([self._warming] if self._warming else [])]:
                     task.cancel()
         except BaseExceptionGroup as group_error:
             for error in group_error.exceptions:
-                logger.error("session %s broke: %s", self.session_id, type(error).__name__, exc_info=error)
+                self._tell_broken(error)
         finally:
             self._group = None
             if not self.finished.is_set():
                 self.end("internal")
+            if self._timer is not None:
+                self._timer.cancel()
 
-    async def _keep_time(self) -> None:
-        while True:
-            deadline = self._armed_ms = self.session.deadline_ms()
-            try:
-                async with asyncio.timeout(
-                    None if deadline is None else max(0, deadline - self.now_ms()) / 1000
-                ):
-                    await self._rearm.wait()
-            except TimeoutError:
-                pass
-            self._rearm.clear()
+    def _tell_broken(self, error: BaseException) -> None:
+        logger.error("session %s broke: %s", self.session_id, type(error).__name__, exc_info=error)
+
+    def _keep_time(self) -> None:
+        """Have `_on_time` called at the session's next deadline. A later one waits for the timer that is armed."""
+        deadline = self.session.deadline_ms()
+        if deadline is None or (self._timer is not None and self._armed_ms <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_ms = deadline
+        self._timer = self._loop.call_later(max(0, deadline - self.now_ms()) / 1000, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        try:
             deadline = self.session.deadline_ms()
             if deadline is not None and deadline <= self.now_ms():
                 self.perform(self.session.tick(self.now_ms()))
+            else:
+                self._keep_time()
+        except Exception as error:
+            self._tell_broken(error)
+            try:
+                self.end("internal")
+            finally:
+                self.finished.set()
+
+    def _hang_up(self) -> None:
+        self._hung_up = True
+        if self._upstream is not None:
+            self._upstream.stop()
 
     async def _keep_upstream(self) -> None:
         """Dial when asked to, carry events both ways, and tell the session once how each connection ended."""
@@ -333,12 +348,12 @@ class Relay:
             self._dial_wanted.clear()
             if self._dial_after_ms:
                 await asyncio.sleep(self._dial_after_ms / 1000)
-            self._hang_up.clear()
+            self._hung_up = False
             self.uplink.clear()
             error = self.breaker.refuses(self._loop.time())
             if error is None:
                 error = await self._connect_once()
-            if not self._hang_up.is_set():
+            if not self._hung_up:
                 self.perform(self.session.upstream_closed(error, self.now_ms()))
 
     async def _connect_once(self) -> UpstreamError:
@@ -357,7 +372,7 @@ class Relay:
                     self._group.create_task(link.close(), name="relay old upstream")
                     self._swap = False
                     (link, over), self._warm = self._warm, None
-                    self._hang_up.clear()
+                    self._hung_up = False
                     try:
                         error = await self._exchange(link)
                     finally:
@@ -370,7 +385,7 @@ class Relay:
 
     async def _warm_upstream(self, events: tuple[dict[str, Any], ...]) -> None:
         """Have the next upstream ready beside the live one, and hold it until it is over or not wanted."""
-        over = asyncio.Event()
+        over = Bell()
         try:
             async with self.dial(self.session.config) as link:
                 async with asyncio.timeout(self.session.config.configure_deadline_ms / 1000):
@@ -390,27 +405,27 @@ class Relay:
 
     async def _exchange(self, link: UpstreamLink) -> UpstreamError:
         """Read and write until the connection ends or is to be hung up; returns why."""
-        tasks: list[asyncio.Task[Any]] = [
-            asyncio.create_task(link.read(self._upstream_said), name="relay upstream reader"),
-            asyncio.create_task(self._write_upstream(link), name="relay upstream writer"),
-            asyncio.create_task(self._hang_up.wait(), name="relay upstream hang-up"),
-        ]
+        writer = asyncio.create_task(self._write_upstream(link), name="relay upstream writer")
+        writer.add_done_callback(lambda _: link.stop())
+        self._upstream = link
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not self._hung_up:
+                await link.read(self._upstream_said)
+        except UpstreamError as error:
+            return error
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            if (error := task.exception()) is not None:
-                if isinstance(error, UpstreamError):
-                    return error
-                raise error
+            self._upstream = None
+            writer.cancel()
+            await asyncio.wait({writer})
+        if not writer.cancelled() and (failure := writer.exception()) is not None:
+            if isinstance(failure, UpstreamError):
+                return failure
+            raise failure
         return UpstreamLost()
 
     def _upstream_said(self, raw: bytes) -> bool | None:
         """One message of the upstream. True: it is given up, and what it still says is not heard."""
-        if self._hang_up.is_set():
+        if self._hung_up:
             return True
         speech = upstream_events.speech_of(raw)
         if speech is not None:

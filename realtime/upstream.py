@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from functools import cache
 from importlib.util import find_spec
 from time import time
 from typing import Protocol
@@ -56,6 +57,9 @@ class UpstreamLink(Protocol):
         Raises UpstreamLost at the end, whatever the close code was, and what `take` raises.
         """
 
+    def stop(self) -> None:
+        """Have the `read` that is under way return now."""
+
     async def close(self) -> None:
         """Close before the block that opened it is left; closing twice is nothing."""
 
@@ -99,6 +103,7 @@ class WebsocketsLink:
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
+        self._reading: asyncio.Task[None] | None = None
 
     try_send = None  # the library sends only from a task
 
@@ -114,6 +119,20 @@ class WebsocketsLink:
 
     async def read(self, take: Callable[[bytes], bool | None]) -> None:
         """Hand over what comes. Raises UpstreamLost, and what `take` raises."""
+        self._reading = asyncio.create_task(self._read(take), name="upstream reader")
+        try:
+            await self._reading
+        except asyncio.CancelledError:
+            reader = asyncio.current_task()
+            if reader is None or reader.cancelling():
+                raise  # else it was stopped
+
+    def stop(self) -> None:
+        """Have the `read` that is under way return now."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read(self, take: Callable[[bytes], bool | None]) -> None:
         count = 0
         while True:
             try:
@@ -140,21 +159,22 @@ async def open_upstream(config: RelayConfig) -> AsyncIterator[UpstreamLink]:
         headers["Authorization"] = f"Bearer {config.api_key[:]}"
     if config.safety_identifier:
         headers["OpenAI-Safety-Identifier"] = config.safety_identifier
-    opened: Callable[[str, dict[str, str]], AbstractAsyncContextManager[UpstreamLink]] = _open_link
+    opened: Callable[[str, dict[str, str]], Awaitable[UpstreamLink]] = _open_link
     if config.upstream_library == "picows" and HAS_PICOWS:
         from realtime import upstream_picows
 
         opened = upstream_picows.open_link
-    async with AsyncExitStack() as stack:
-        try:
-            link = await stack.enter_async_context(opened(address(config), headers))
-        except Exception as error:
-            raise translate(error) from None
+    try:
+        link = await opened(address(config), headers)
+    except Exception as error:
+        raise translate(error) from None
+    try:
         yield link
+    finally:
+        await link.close()
 
 
-@asynccontextmanager
-async def _open_link(url: str, headers: dict[str, str]) -> AsyncIterator[WebsocketsLink]:
+async def _open_link(url: str, headers: dict[str, str]) -> WebsocketsLink:
     """On the `websockets` library."""
     socket = await NoRedirect(
         url,
@@ -163,6 +183,7 @@ async def _open_link(url: str, headers: dict[str, str]) -> AsyncIterator[Websock
         user_agent_header=None,
         compression=None,
         proxy=None,
+        ssl=tls_for(url),
         open_timeout=OPEN_TIMEOUT_S,
         close_timeout=CLOSE_TIMEOUT_S,
         ping_interval=PING_INTERVAL_S,
@@ -170,10 +191,21 @@ async def _open_link(url: str, headers: dict[str, str]) -> AsyncIterator[Websock
         max_size=MAX_MESSAGE_BYTES,
         max_queue=MAX_QUEUED_MESSAGES,
     )
-    try:
-        yield WebsocketsLink(socket)
-    finally:
-        await socket.close()
+    return WebsocketsLink(socket)
+
+
+def tls_for(url: str) -> ssl.SSLContext | None:
+    """What a dial of this address trusts: the system's authorities, or those of SSL_CERT_FILE; None without TLS."""
+    if urlsplit(url).scheme != "wss":
+        return None
+    paths = ssl.get_default_verify_paths()
+    return _trusting(paths.cafile, paths.capath)
+
+
+@cache
+def _trusting(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """One for all connections: to read the authorities takes 20 ms of the event loop, and to hold them a megabyte."""
+    return ssl.create_default_context()
 
 
 def address(config: RelayConfig) -> str:

@@ -6,8 +6,8 @@ Keeps the promises of `upstream.UpstreamLink`, with the same limits; `upstream.p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import Callable
 
 from picows import (
     WSAutoPingStrategy,
@@ -22,11 +22,15 @@ from picows import (
 )
 
 from realtime import upstream
+from realtime.bell import Bell
 from realtime.exceptions import UpstreamError, UpstreamLost, UpstreamRefused, UpstreamUnreachable
 from realtime.turn_end import Gathered
 
 GRACE_S = 0.5  # for the library's own timeout to come first
 READ_BUFFER_BYTES = 4 * 1024  # to begin with: it grows with the largest event
+# The kernel's, of one connection. picows' own doubles whenever a read has filled it, and never shrinks: so no read may
+# bring more. A second of speech is 64 KB as base64.
+RECEIVE_BUFFER_BYTES = 128 * 1024
 
 
 class PicowsLink(WSListener):
@@ -41,7 +45,7 @@ class PicowsLink(WSListener):
         self._early: list[bytes] = []  # came while nobody was reading
         self._parts: list[bytes] = []  # of a message in several frames
         self._code: int | None = None
-        self._writable = asyncio.Event()
+        self._writable = Bell()
         self._writable.set()
         self._gathered = Gathered(self._put)
 
@@ -77,13 +81,16 @@ class PicowsLink(WSListener):
             while self._early and not self._enough.done():
                 self._hand_over(self._early.pop(0))
             self._read_on()
-            if not self._enough.done():
-                await asyncio.wait({self._enough, self._over}, return_when=asyncio.FIRST_COMPLETED)
-            if self._enough.done():
-                return self._enough.result()
-            raise UpstreamLost(self._code)
+            if self._transport is None and not self._enough.done():
+                raise UpstreamLost(self._code)
+            await self._enough
         finally:
             self._take = None
+
+    def stop(self) -> None:
+        """Have the `read` that is under way return now."""
+        if self._enough is not None and not self._enough.done():
+            self._enough.set_result(None)
 
     async def close(self) -> None:
         """Close; twice is nothing. Never takes much longer than the time for the closing handshake."""
@@ -101,6 +108,8 @@ class PicowsLink(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
+        plain = transport.underlying_transport.get_extra_info("socket")
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame: part of a message, or control."""
@@ -126,6 +135,11 @@ class PicowsLink(WSListener):
         self._writable.set()  # who waits is to find out
         if not self._over.done():
             self._over.set_result(None)
+        if self._take is not None and self._enough is not None and not self._enough.done():
+            self._enough.set_exception(UpstreamLost(self._code))
+        # What it found wrong with the peer's frames is told here, and to the log when nobody asks.
+        over = asyncio.ensure_future(transport.wait_disconnected())
+        over.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def pause_writing(self) -> None:
         """The socket takes no more for now."""
@@ -164,14 +178,14 @@ class PicowsLink(WSListener):
             self._transport.underlying_transport.resume_reading()
 
 
-@asynccontextmanager
-async def open_link(url: str, headers: dict[str, str]) -> AsyncIterator[PicowsLink]:
-    """Dial for the length of the block. Raises an UpstreamError, or an exception that `upstream.translate` knows."""
+async def open_link(url: str, headers: dict[str, str]) -> PicowsLink:
+    """Dial. Raises an UpstreamError, or an exception that `upstream.translate` knows."""
     try:
         async with asyncio.timeout(upstream.OPEN_TIMEOUT_S + GRACE_S):
-            transport, link = await ws_connect(
+            _, link = await ws_connect(
                 PicowsLink,
                 url,
+                ssl_context=upstream.tls_for(url),
                 extra_headers=headers,
                 websocket_handshake_timeout=upstream.OPEN_TIMEOUT_S,  # it closes the socket, where a cancel would not
                 enable_auto_ping=True,
@@ -187,13 +201,7 @@ async def open_link(url: str, headers: dict[str, str]) -> AsyncIterator[PicowsLi
         raise _translated(error) from None
     if not isinstance(link, PicowsLink):
         raise UpstreamUnreachable()  # the peer hung up before it answered: picows tells by having no listener
-    # What it found wrong with the peer's frames is told here, and to the log when nobody asks; the relay knows enough.
-    over = asyncio.ensure_future(transport.wait_disconnected())
-    over.add_done_callback(lambda done: done.cancelled() or done.exception())
-    try:
-        yield link
-    finally:
-        await link.close()
+    return link
 
 
 def _translated(error: WSError) -> UpstreamError:

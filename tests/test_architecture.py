@@ -17,6 +17,7 @@ SHELL = {
     "admin",
     "admission",
     "apps",
+    "bell",
     "budgets",
     "checks",
     "consumers",

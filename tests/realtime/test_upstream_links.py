@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
+from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from realtime import upstream
 from realtime.conf import RelayConfig
 from realtime.exceptions import UpstreamLost, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
+from tests.faults.certificates import Authority
 from tests.faults.proxy import FaultProxy
 from tests.realtime.page import eventually, silence, tone
 
@@ -278,3 +282,59 @@ async def test_a_peer_that_falls_silent_is_lost_in_time(
                 cable.stall()
                 async with asyncio.timeout(5):
                     assert (await read_all(link))[1].close_code_seen is None
+
+
+async def test_a_read_that_is_stopped_returns_and_the_connection_stays(library: str) -> None:
+    async def echo(socket: ServerConnection) -> None:
+        async for text in socket:
+            await socket.send(text)
+
+    async with peer(library, echo) as config, upstream.open_upstream(config) as link:
+        reading = asyncio.create_task(link.read(lambda _: None))
+        await asyncio.sleep(0)
+        link.stop()
+        async with asyncio.timeout(DEADLINE_S):
+            await reading
+            await link.send(b"still there")
+            await link.read(lambda text: text == b"still there")
+
+
+async def test_a_read_that_is_cancelled_says_so(library: str) -> None:
+    async def say_nothing(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async with peer(library, say_nothing) as config, upstream.open_upstream(config) as link:
+        reading = asyncio.create_task(link.read(lambda _: None))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(DEADLINE_S):
+                await reading
+
+
+async def test_a_burst_grows_the_buffers_of_picows_by_no_more_than_the_kernel_hands_over_at_once() -> None:
+    pytest.importorskip("picows")
+    from realtime.upstream_picows import RECEIVE_BUFFER_BYTES, PicowsLink
+
+    async def say_nothing(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async with peer("picows", say_nothing) as config, upstream.open_upstream(config) as link:
+        assert isinstance(link, PicowsLink)
+        assert link._transport is not None
+        plain = link._transport.underlying_transport.get_extra_info("socket")
+        # Linux tells twice what was asked for: its own bookkeeping comes on top.
+        assert plain.getsockopt(SOL_SOCKET, SO_RCVBUF) <= 2 * RECEIVE_BUFFER_BYTES
+
+
+def test_all_connections_share_what_is_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each would read a hundred and more authorities anew, on the event loop, and hold them as long as it lives."""
+    assert upstream.tls_for("ws://127.0.0.1/") is None
+    trusted = upstream.tls_for("wss://one.example/")
+    assert trusted is not None
+    assert trusted.verify_mode is ssl.CERT_REQUIRED
+    assert trusted.check_hostname
+    assert upstream.tls_for("wss://another.example/") is trusted
+    others = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(others.trust))
+    assert upstream.tls_for("wss://one.example/") is not trusted
