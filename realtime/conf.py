@@ -48,7 +48,8 @@ class RelayConfig:
     keep: str = "transcript"  # what the person lets be kept: see `keeping.py`
     may_record: bool = False  # whether this site keeps audio of those who choose it
     turn_detection: dict[str, Any] | None = None
-    turn_presets: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # what each name means here
+    site_turn_detection: dict[str, Any] | None = None  # which a preset is laid over
+    turn_custom: dict[str, Any] = field(default_factory=dict)  # the person's own numbers, or empty
     interruptible: bool = True
     max_output_tokens: int = 2048
     tools: tuple[dict[str, Any], ...] = ()
@@ -81,6 +82,10 @@ class RelayConfig:
     def speaks(self) -> bool:
         """Whether answers are sound."""
         return self.modality == "voice" and not self.written_answers
+
+    def turn_preset(self, name: str) -> dict[str, Any] | None:
+        """What a preset's name means here, as the upstream's block."""
+        return with_preset(self.site_turn_detection, name, self.turn_custom)
 
     @property
     def is_local(self) -> bool:
@@ -129,9 +134,9 @@ def turn_detection_block(chosen: dict[str, Any]) -> dict[str, Any] | None:
     return {"type": chosen["type"], **block, "create_response": True, "interrupt_response": True}
 
 
-def turn_detection_for(settings: Any, preset: str, custom: dict[str, Any]) -> dict[str, Any] | None:
+def with_preset(block: dict[str, Any] | None, preset: str, custom: dict[str, Any]) -> dict[str, Any] | None:
     """The site's block with a person's preset laid over it; `custom`: their own numbers, or empty."""
-    block, change = default_turn_detection(settings), TURN_PRESETS.get(preset, {})
+    change = TURN_PRESETS.get(preset, {})
     if preset == "custom" and custom and block is not None:
         return turn_detection_block(custom)
     if change is None or block is None:
@@ -162,6 +167,7 @@ def relay_config(
     """
     custom = turn_custom or {}
     idle_sec = min(end_after_sec or settings.REALTIME_IDLE_SEC, settings.REALTIME_IDLE_SEC)
+    site = default_turn_detection(settings)
     return RelayConfig(
         upstream_url=settings.REALTIME_BASE_URL,
         api_key=settings.OPENAI_API_KEY,
@@ -175,8 +181,9 @@ def relay_config(
         written_answers=written_answers,
         modality=modality,
         may_record=settings.REALTIME_RECORDING,
-        turn_detection=turn_detection_for(settings, preset, custom) if modality == "voice" else None,
-        turn_presets={name: turn_detection_for(settings, name, custom) for name in TURN_PRESETS},
+        turn_detection=with_preset(site, preset, custom) if modality == "voice" else None,
+        site_turn_detection=site,
+        turn_custom=custom,
         max_output_tokens=settings.REALTIME_MAX_OUTPUT_TOKENS,
         tools=tools,
         history=history,

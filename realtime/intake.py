@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from realtime.audio import BYTES_PER_MS, BYTES_PER_SAMPLE, bytes_to_samples, samples_to_ms
 from realtime.browser_events import check_frame
 from realtime.effects import Effect, SendUpstreamAudio
@@ -28,9 +26,9 @@ class Intake:
         self.upstream_from = 0  # of all samples, the first that the present upstream was sent
         self.messages = frame_budget()  # of any kind; shared with the session's messages that cost nothing
         self._audio = audio_budget()
-        self._held: deque[bytes] = deque()  # for an upstream that is not ready
+        self._held: list[bytes] = []  # for an upstream that is not ready
         self._held_bytes = 0
-        self._unsettled: deque[bytes] = deque()  # sent, but not an item yet
+        self._unsettled: list[bytes] = []  # sent, but not an item yet
         self._unsettled_bytes = 0
         # Bytes since push-to-talk was released; None: nothing was.
         self._after_release: int | None = None
@@ -92,7 +90,7 @@ class Intake:
         effects: list[Effect] = []
         self.upstream_from = self.total_samples - bytes_to_samples(self._held_bytes)
         while self._held:
-            pcm = self._held.popleft()
+            pcm = self._held.pop(0)
             effects.append(SendUpstreamAudio(pcm, keep=True))
             self._remember(pcm, speaking)
         self._held_bytes = 0
@@ -100,7 +98,7 @@ class Intake:
 
     def lost(self) -> None:
         """The upstream is gone: the next one hears again what was no item yet."""
-        self._held.extendleft(reversed(self._unsettled))
+        self._held[:0] = self._unsettled
         self._held_bytes += self._unsettled_bytes
         self._unsettled.clear()
         self._unsettled_bytes, self._after_release = 0, None
@@ -113,7 +111,7 @@ class Intake:
         """What was sent, up to the last release if there was one, is an item now."""
         left_bytes, self._after_release = self._after_release or 0, None
         while self._unsettled and self._unsettled_bytes - len(self._unsettled[0]) >= left_bytes:
-            self._unsettled_bytes -= len(self._unsettled.popleft())
+            self._unsettled_bytes -= len(self._unsettled.pop(0))
 
     def thrown_away(self) -> None:
         """Nothing that was sent or is held is to be an item."""
@@ -126,7 +124,7 @@ class Intake:
         self._held.append(pcm)
         self._held_bytes += len(pcm)
         while self._held_bytes > self.held_ms * BYTES_PER_MS:
-            oldest = len(self._held.popleft())
+            oldest = len(self._held.pop(0))
             self._held_bytes -= oldest
             self.dropped_bytes += oldest
 
@@ -137,4 +135,4 @@ class Intake:
             self._after_release += len(pcm)
         bound_ms = self.held_ms if speaking else QUIET_AUDIO_MS
         while self._unsettled_bytes > bound_ms * BYTES_PER_MS:
-            self._unsettled_bytes -= len(self._unsettled.popleft())
+            self._unsettled_bytes -= len(self._unsettled.pop(0))

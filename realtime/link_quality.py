@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from realtime.percentiles import percentile
 
 KEPT = 1_000  # the latest: more than an hour of heartbeats
@@ -15,7 +13,7 @@ class LinkQuality:
     """Takes round trips in ms and sums them up."""
 
     def __init__(self) -> None:
-        self.rtts_ms: deque[float] = deque(maxlen=KEPT)
+        self.rtts_ms: list[float] = []
         self.jitter_ms = 0.0
         self.told_ms: int | None = None  # when an event last told of it
 
@@ -24,6 +22,7 @@ class LinkQuality:
         if self.rtts_ms:
             self.jitter_ms += (abs(rtt_ms - self.rtts_ms[-1]) - self.jitter_ms) / SMOOTHING
         self.rtts_ms.append(rtt_ms)
+        del self.rtts_ms[:-KEPT]
 
     def due(self, now_ms: int) -> bool:
         """Whether it is time to tell how it was: about once a minute."""
@@ -36,5 +35,5 @@ class LinkQuality:
         """Median and slow round trips, and jitter, in whole ms; None when nothing was measured."""
         if not self.rtts_ms:
             return {"rtt_ms": None, "rtt_p95_ms": None, "jitter_ms": None}
-        median, slow = (percentile(list(self.rtts_ms), share) or 0.0 for share in (0.5, 0.95))
+        median, slow = (percentile(self.rtts_ms, share) or 0.0 for share in (0.5, 0.95))
         return {"rtt_ms": round(median), "rtt_p95_ms": round(slow), "jitter_ms": round(self.jitter_ms)}

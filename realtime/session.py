@@ -227,7 +227,7 @@ class Session(SessionUpstream):
                 self.talk.turn_detection = turn_detection_block(said["turn_detection"])
             elif "turn_preset" in said:
                 self.talk.keeping.thrown_away()
-                preset = self.config.turn_presets.get(said["turn_preset"], self.config.turn_detection)
+                preset = self.config.turn_preset(said["turn_preset"])
                 self.talk.turn_detection = None if preset is None else dict(preset)
             if self.talk.turn_detection is not None:
                 self.talk.turn_detection["interrupt_response"] = self.talk.interruptible
