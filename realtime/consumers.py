@@ -45,28 +45,38 @@ class BrowserLeft(Exception):
 
 
 class Ears:
-    """Takes what a page says to its relay; `broken` holds what was wrong with it, or that it is of no use any more."""
+    """Takes what a page says to its relay, until something is wrong with it or the page is of no use any more."""
 
     def __init__(self, relay: Relay, link: BrowserLink) -> None:
         self._relay = relay
         self._link = link
-        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._deaf = False
+        self.broken: Exception | None = None  # our own fault
 
     def hear(self, data: str | bytes) -> None:
         """One message. Never raises."""
-        if self.broken.done():
+        if self._deaf:
             return
         try:
-            if self._relay.link is not self._link:  # superseded or ended
-                self.broken.set_result(None)
+            if self._relay.link is not self._link:  # superseded or ended, and so closed
+                self._deaf = True
             elif isinstance(data, bytes):
                 self._relay.browser_audio(data)
             elif (played := browser_events.position_of(data)) is not None:
                 self._relay.browser_position(*played)
             else:
                 self._relay.browser_message(browser_events.parse(data))
+        except BrowserError as error:
+            self._deaf = True
+            refuse(self._link, error)
         except Exception as error:
-            self.broken.set_exception(error)
+            self.broken = error
+            self.left(4500)
+
+    def left(self, code: int = 1000) -> None:
+        """Nothing more will come."""
+        self._deaf = True
+        self._link.close(code)
 
 
 class RealtimeConsumer(AsyncConsumer):
@@ -106,14 +116,15 @@ class RealtimeConsumer(AsyncConsumer):
             logger.warning("a socket was refused: the database answers with %s", type(error).__name__)
             await send({"type": "websocket.close", "code": 4503})
             return
+        for offered in (scope.get("headers"), scope.get("subprotocols")):
+            if isinstance(offered, list):
+                offered.clear()  # cookies and the token are not kept as long as the connection
         how = "resumed" if opening.resumed else "opened"
         logger.info("session %s is %s from %s", opening.session_id, how, address or "nowhere")
         direct: Direct | None = scope.get("extensions", {}).get(DIRECT)
         link = BrowserLink(direct.write if direct else None)
         relay: Relay | None = None
         reader: asyncio.Task[None] | None = None
-        ears: Ears | None = None
-        writer = asyncio.create_task(self._write(link, send), name="browser writer")
         never_began = "not_begun"
         try:
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
@@ -124,32 +135,27 @@ class RealtimeConsumer(AsyncConsumer):
                 raise BadMessage("hello comes first")
             relay = await self._attach(opening, link, hello)
             ears = Ears(relay, link)
-            reader = asyncio.create_task(self._read(ears, receive, direct), name="browser reader")
-            await asyncio.wait({reader, writer, ears.broken}, return_when=asyncio.FIRST_COMPLETED)
-            for heard in (reader, ears.broken):
-                if heard.done():
-                    heard.result()
+            if direct is None or not direct.begin(ears.hear, ears.left):
+                reader = asyncio.create_task(self._read(ears, receive, direct), name="browser reader")
+            await self._write(link, send)
+            if ears.broken is not None:
+                raise ears.broken
         except (BrowserError, Refused) as error:
             if isinstance(error, Refused):
                 never_began = error.code.replace(".", "_")  # as the ends of sessions are written
-            self._refuse(link, error)
+            refuse(link, error)
         except TimeoutError:
             link.close(4408)
         except BrowserLeft:
             link.close(1000)
         finally:
-            if reader is not None and ears is not None:
+            if reader is not None:
                 reader.cancel()
-                ears.broken.cancel()
-                # Both may have failed; the first one counts, and nobody asks again.
-                for heard in (reader, ears.broken):
-                    if heard.done() and not heard.cancelled():
-                        heard.exception()
             if relay is not None:
                 relay.detach(link)
             # A returned application leaves the socket open on some servers: close it, whatever happened.
             link.close(4500)
-            await self._close(writer, link, send)
+            await self._close(link, send)
             if relay is None and not opening.resumed:
                 # Whoever closed first: a page that has not said hello when the process ends could not begin here.
                 await self._end_row(opening, "draining" if get_switchboard().draining else never_began)
@@ -175,30 +181,20 @@ class RealtimeConsumer(AsyncConsumer):
         except Exception as error:  # the reaper does it when the lease is over
             logger.warning("session %s could not be ended: %s", opening.session_id, type(error).__name__)
 
-    def _refuse(self, link: BrowserLink, error: BrowserError | Refused) -> None:
-        code = 4503 if isinstance(error, Refused) else error.close_code
-        link.outbox.put_message(
-            browser_events.message(
-                "error",
-                code=error.code,
-                message=error.sentence,
-                retryable=isinstance(error, Refused),
-                retry_after=error.retry_after_s,
-                detail=str(error) if isinstance(error, BrowserError) else None,
-            )
-        )
-        link.close(code)
-
     async def _read(self, ears: Ears, receive: Receive, direct: Direct | None) -> None:
-        """Hand over what the page says, without ever waiting on anything but the page."""
-        while direct is None or not direct.begin(ears.hear):
-            ears.hear(said(await receive()))
-            if ears.broken.done():
-                return
-        while True:
-            said(await receive())
+        """Hand over what the page says, without ever waiting on anything but the page, until the server does that."""
+        try:
+            while direct is None or not direct.begin(ears.hear, ears.left):
+                ears.hear(said(await receive()))
+        except BrowserLeft:
+            ears.left()
+        except Exception as error:
+            ears.broken = error
+            ears.left(4500)
 
     async def _write(self, link: BrowserLink, send: Send) -> None:
+        """Send what the page is told, until the link is closed or nothing can be sent any more."""
+
         async def deliver(payload: str | bytes) -> None:
             kind = "text" if isinstance(payload, str) else "bytes"
             async with asyncio.timeout(SEND_TIMEOUT_S):
@@ -208,18 +204,35 @@ class RealtimeConsumer(AsyncConsumer):
             await link.pump(deliver)
         except TimeoutError:
             link.close_code = 4508
+            link.outbox.clear()
         except Exception as error:  # servers differ in what they raise when the peer is gone
             logger.debug("a page could not be written to: %s", type(error).__name__)
+            link.outbox.clear()
 
-    async def _close(self, writer: asyncio.Task[None], link: BrowserLink, send: Send) -> None:
+    async def _close(self, link: BrowserLink, send: Send) -> None:
+        """Send what still waits, and the end."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await writer
+                await self._write(link, send)
                 await send({"type": "websocket.close", "code": link.close_code or 1000})
         except Exception as error:
             logger.debug("a page could not be closed: %s", type(error).__name__)
-        finally:
-            writer.cancel()
+
+
+def refuse(link: BrowserLink, error: BrowserError | Refused) -> None:
+    """Say why, and close."""
+    code = 4503 if isinstance(error, Refused) else error.close_code
+    link.outbox.put_message(
+        browser_events.message(
+            "error",
+            code=error.code,
+            message=error.sentence,
+            retryable=isinstance(error, Refused),
+            retry_after=error.retry_after_s,
+            detail=str(error) if isinstance(error, BrowserError) else None,
+        )
+    )
+    link.close(code)
 
 
 def offered_token(subprotocols: list[str]) -> str:

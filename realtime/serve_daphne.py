@@ -23,6 +23,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
+from realtime.bell import Bell
 from realtime.frames import BINARY, OTHER, Cutter, framed
 from realtime.turn_end import Gathered
 from realtime.web_server import (
@@ -36,6 +37,7 @@ from realtime.web_server import (
     REQUEST_WITHIN_S,
     Application,
     Event,
+    Inbox,
     Receive,
     Send,
 )
@@ -51,7 +53,7 @@ class WriteGate:
     """Open while the socket's send buffer has room; Twisted closes and opens it."""
 
     def __init__(self) -> None:
-        self._open = asyncio.Event()
+        self._open = Bell()
         self._open.set()
 
     def pauseProducing(self) -> None:  # noqa: N802
@@ -82,10 +84,11 @@ class Socket(WebSocketProtocol):
     cutter: Cutter | None = None  # since the handshake
     gathered: Gathered | None = None  # what is sent at the end of this turn of the loop
 
-    def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
+    def begin(self, deliver: Callable[[str | bytes], None], left: Callable[[], None]) -> bool:
         """See `Direct`."""
         if self.application_queue.empty():
             self.deliver = deliver
+            self.inbox.left = left
         return self.deliver is not None
 
     def write(self, payload: str | bytes) -> bool:
@@ -114,6 +117,7 @@ class Socket(WebSocketProtocol):
         """The HTTP connection has become this one: its hold on the send buffer passes over too."""
         super().connectionMade()
         self.gate = WriteGate()
+        self.inbox = Inbox()
         self.early_bytes = 0
         self.transport.unregisterProducer()
         self.transport.registerProducer(self.gate, True)
@@ -135,6 +139,10 @@ class Socket(WebSocketProtocol):
                 super().dataReceived(frame)
             elif self.state == self.STATE_OPEN:  # after a close frame nothing is heard any more
                 self.onMessage(frame, kind == BINARY)
+
+    def applicationCreateWorked(self, application_queue: Any) -> None:  # noqa: N802
+        """The application is there: it gets its events from our own queue."""
+        super().applicationCreateWorked(self.inbox)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803
         """A message: to whom it is for, or queued for the application, which may be slower than the page."""
@@ -255,6 +263,8 @@ class PacedServer(Server):
         if page is None:
             await self._application(scope, receive, send)
             return
+
+        receive = page.inbox.get  # daphne's own queue is let go
 
         async def take() -> Event:
             event = await receive()

@@ -16,8 +16,10 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 from websockets.protocol import State
 
+from realtime.bell import Bell
 from realtime.frames import BINARY, OTHER, TEXT, Cutter, framed
 from realtime.turn_end import Gathered
 from realtime.web_server import (
@@ -29,6 +31,7 @@ from realtime.web_server import (
     PONG_WITHIN_S,
     REQUEST_WITHIN_S,
     Application,
+    Inbox,
     Receive,
     Send,
 )
@@ -44,10 +47,17 @@ class Socket(WebSocketsSansIOProtocol):
     cutter: Cutter | None = None  # since the handshake
     gathered: Gathered | None = None  # what is sent at the end of this turn of the loop
 
-    def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.queue: Inbox = Inbox()  # type: ignore[assignment]
+        self.writable: Bell = Bell()  # type: ignore[assignment]
+        self.writable.set()
+
+    def begin(self, deliver: Callable[[str | bytes], None], left: Callable[[], None]) -> bool:
         """See `Direct`."""
         if self.queue.empty():
             self.deliver = deliver
+            self.queue.left = left
         return self.deliver is not None
 
     def write(self, payload: str | bytes) -> bool:
@@ -78,6 +88,11 @@ class Socket(WebSocketsSansIOProtocol):
                 super().data_received(frame)
             elif self.conn.state is State.OPEN:  # after a close frame nothing is heard any more
                 self._hear(kind, frame)
+
+    def handle_connect(self, event: Request) -> None:
+        """The request has come."""
+        super().handle_connect(event)
+        event.headers.clear()  # the application has them; the library's parser would keep its own for good
 
     def _refuse(self) -> None:
         """The library could not read the request, and would leave its peer waiting for ever, and the socket open."""

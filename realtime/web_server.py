@@ -6,6 +6,8 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Protocol
 
+from realtime.bell import Bell
+
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
@@ -28,11 +30,47 @@ DIRECT = "voiceproject.direct"  # among the extensions of a scope: the socket's 
 class Direct(Protocol):
     """A WebSocket past ASGI's queues: a task's turn for each frame of audio would cost more than all else about it."""
 
-    def begin(self, deliver: Callable[[str | bytes], None]) -> bool:
-        """Call `deliver`, which never raises, for each message from now on. False when some still wait in the queue."""
+    def begin(self, deliver: Callable[[str | bytes], None], left: Callable[[], None]) -> bool:
+        """Call `deliver` for each message from now on, and `left` after the last one; neither raises.
+
+        False when some still wait in the queue.
+        """
 
     def write(self, payload: str | bytes) -> bool:
         """Send a message now. False when the page takes no more at the moment, or is gone."""
+
+
+class Inbox:
+    """Events that wait for an application: what the web servers use of `asyncio.Queue`, in a tenth of its memory."""
+
+    __slots__ = ("_bell", "_events", "left")
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._bell = Bell()
+        self.left: Callable[[], None] | None = None  # who is told that the page is gone, see `Direct`
+
+    def qsize(self) -> int:
+        """How many wait."""
+        return len(self._events)
+
+    def empty(self) -> bool:
+        """Whether none waits."""
+        return not self._events
+
+    def put_nowait(self, event: Event) -> None:
+        """One more."""
+        self._events.append(event)
+        self._bell.set()
+        if self.left is not None and event["type"] == "websocket.disconnect":
+            self.left()
+
+    async def get(self) -> Event:
+        """The next one."""
+        while not self._events:
+            self._bell.clear()
+            await self._bell.wait()
+        return self._events.pop(0)
 
 
 class WebServer(Protocol):
