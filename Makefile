@@ -1,6 +1,6 @@
 # The commands of this project. `make run` and `make test` need Python 3.11 or newer and make, nothing else.
 # Variables: PORT (8000), PYTHON (the interpreter for .venv), CHROMIUM_BIN (the browser for the tests).
-.PHONY: bench help run test test-services test-all test-python test-serve test-js test-browser test-browsers mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
+.PHONY: bench bench-litellm help run test test-services test-all test-python test-serve test-js test-browser test-browsers mutants check check-format check-lint check-types check-django check-secrets check-audit audit licences format lock screenshots install install-dev clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 python := .venv/bin/python
@@ -20,6 +20,7 @@ help:
 	@echo "make test-browsers  the main flow in Firefox and WebKit, through a software sound card"
 	@echo "make test-all       the same, and the tests that take many minutes"
 	@echo "make bench          what the relay costs, beside others; needs a C compiler"
+	@echo "make bench-litellm  the same beside a LiteLLM proxy, which is installed apart"
 	@echo "make check          format, lint, types, Django's checks, migrations"
 	@echo "make format         put the code into its format"
 	@echo "make screenshots    refresh the pictures of the README from a test run"
@@ -67,6 +68,10 @@ test-browsers: install-dev
 # The product beside other relays, in one interleaved run; writes docs/performance.md.
 bench: install-dev
 	$(python) bench/compare.py
+	$(python) bench/report.py
+
+bench-litellm: install-dev
+	$(python) bench/litellm_proxy.py
 	$(python) bench/report.py
 
 mutants: install-dev

@@ -9,6 +9,7 @@ the terminal; `python bench/report.py` puts them into docs/performance.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -18,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,35 +28,57 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from relays import install_peers, relays
-from rig import WORK, Relay, build, load, load_command, resident_kib, started, upstream
+from rig import WORK, Relay, build, load, load_command, resident_kib, started, tls_upstream, upstream
 
 RESULTS = WORK / "results.json"
 ALL = ("floor", "product-uvicorn", "product-daphne", "tutorial-daphne", "websockets", "aiohttp", "node-ws")
 OURS = ("product-uvicorn", "product-daphne", "tutorial-daphne")
-SHORT_S, LONG_S = 1, 5  # the two runs whose difference counts
+WARM_S = 0.5
+FEW, MANY = 50, 400  # idle sessions
+UNPACED: dict[str, Any] = {"window": 2, "seconds": 2, "environment": {"UNPACED": "1"}}
+SHORT_S, LONG_S = 1, 4  # the two runs whose difference counts
+Wanted = dict[str, tuple[int, ...]]  # relays, and the numbers of sessions
 FIGURES = ("us_per_pair", "percent_per_session", "p50_ms", "p99_ms", "max_ms", "sessions", "pairs")
 
 
-def rounds_of(names: tuple[str, ...], rounds: int, sessions: int, **options: Any) -> dict[str, Any]:
-    """Each relay in turn, again and again; the median of each figure, and every fault that was seen."""
-    environment = options.pop("environment", {})
-    seen: dict[str, list[dict[str, Any]]] = {}
-    known = relays()
+def rounds_of(
+    wanted: Wanted,
+    rounds: int,
+    *,
+    known: dict[str, Relay] | None = None,
+    environment: dict[str, str] | None = None,
+    warm: float = WARM_S,
+    **options: Any,
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """Each relay in turn, again and again, with so many sessions; the median of each figure, and every fault seen.
+
+    Several numbers of sessions are measured in one process, one after the other.
+    """
+    seen: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    known = known or relays()
     for number in range(rounds):
-        for name in names:
+        for name, counts in wanted.items():
             if name not in known:
                 continue
             try:
-                with started(known[name], **environment) as pid:
-                    figures = load(known[name], pid, sessions, **options)
+                with started(known[name], **(environment or {})) as pid:
+                    for count in counts:
+                        figures = load(known[name], pid, count, warm=warm, **options)
+                        seen.setdefault((name, count), []).append(figures)
+                        print(
+                            f"  round {number + 1} {name} {count}: {figures['us_per_pair']:.0f} us, "
+                            f"p99 {figures['p99_ms']:.2f} ms",
+                            flush=True,
+                        )
             except RuntimeError as error:  # a relay that cannot do it is a result too
                 print(f"  {name}: {error}")
-                continue
-            seen.setdefault(name, []).append(figures)
-            print(
-                f"  round {number + 1} {name}: {figures['us_per_pair']:.0f} us, p99 {figures['p99_ms']:.2f} ms"
-            )
-    return {name: median_of(runs) for name, runs in seen.items()}
+    return {key: median_of(runs) for key, runs in seen.items()}
+
+
+def each(names: tuple[str, ...], sessions: int, rounds: int, **options: Any) -> dict[str, Any]:
+    """`rounds_of` for the same number of sessions with each."""
+    found = rounds_of(dict.fromkeys(names, (sessions,)), rounds, **options)
+    return {name: figures for (name, _), figures in found.items()}
 
 
 def median_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -66,13 +90,17 @@ def median_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def unpaced(rounds: int) -> dict[str, Any]:
     """20 sessions with two frames under way each: a busy process, where the cost per frame decides."""
-    names = (*ALL, "aiohttp-deflate")
-    return rounds_of(names, rounds, 20, window=2, seconds=3, environment={"UNPACED": "1"})
+    return each((*ALL, "aiohttp-deflate"), 20, rounds, **UNPACED)
+
+
+def unpaced_of(known: dict[str, Relay], rounds: int) -> dict[str, Any]:
+    """The same of other relays."""
+    return each(tuple(known), 20, rounds, known=known, **UNPACED)
 
 
 def paced(rounds: int) -> dict[str, Any]:
     """30 sessions at 25 frames a second: lightly loaded, so each frame pays for its own wake-ups."""
-    return rounds_of(ALL, rounds, 30, seconds=4)
+    return each((*OURS, "floor", "node-ws"), 30, rounds, seconds=3)
 
 
 def crowd(rounds: int) -> dict[str, Any]:
@@ -81,49 +109,51 @@ def crowd(rounds: int) -> dict[str, Any]:
         "product-uvicorn": (50, 150, 300),
         "product-daphne": (50, 150),
         "tutorial-daphne": (50,),
-        "floor": (50, 300),
+        "floor": (300,),
     }
-    found: dict[str, Any] = {}
-    for name, counts in sizes.items():
-        for count in counts:
-            for key, figures in rounds_of((name,), rounds, count, seconds=4, open_per_second=100).items():
-                found[f"{key} {count}"] = figures
-    return found
+    # Hundreds of sessions that have just begun have much to be stored: it is over before anything is measured.
+    found = rounds_of(sizes, rounds, seconds=2, open_per_second=100, warm=2)
+    return {f"{name} {count}": figures for (name, count), figures in found.items()}
 
 
 def slow(rounds: int) -> dict[str, Any]:
     """20 sessions while somebody's query takes 250 ms once a second on Django's database thread."""
-    return rounds_of(OURS, rounds, 20, seconds=4, environment={"SLOW_QUERY": "1"})
+    return each(OURS, 20, rounds, seconds=3, environment={"SLOW_QUERY": "1"})
 
 
 def memory(_rounds: int) -> dict[str, Any]:
-    """KiB of resident memory that each open session adds, from 50 to 450 that say nothing; a new process for each."""
+    """KiB of resident memory that each open session adds, from 50 to 450 that say nothing; TLS is the upstream's."""
     found = {}
     known = relays()
-    for name in (*OURS, "floor"):
-        sizes = []
-        for count in (50, 450):
-            with started(known[name]) as pid:
-                sizes.append(idle_kib(known[name], pid, count))
-        found[name] = {"kib_per_session": round((sizes[1] - sizes[0]) / 400, 1)}
-        print(f"  {name}: {found[name]['kib_per_session']} KiB")
+    with tls_upstream() as through_tls:
+        for name in (*OURS, "floor", *(f"{one}, TLS" for one in OURS)):
+            bare, comma, _ = name.partition(",")
+            kib = idle_kib(known[bare], through_tls if comma else {})
+            found[name] = {"kib_per_session": round(kib, 1)}
+            print(f"  {name}: {kib:.1f} KiB", flush=True)
     return found
 
 
-def idle_kib(relay: Relay, pid: int, count: int) -> int:
-    """Resident memory with so many sessions open."""
+def idle_kib(relay: Relay, environment: dict[str, str]) -> float:
+    """What each of 400 sessions adds to a process that has 50 already."""
+    with started(relay, **environment) as pid, idle(relay, FEW):
+        before = resident_kib(pid)
+        with idle(relay, MANY):
+            return (resident_kib(pid) - before) / MANY
+
+
+@contextlib.contextmanager
+def idle(relay: Relay, count: int) -> Iterator[None]:
+    """So many sessions that say nothing, for the length of the block. Raises RuntimeError."""
     command = load_command(relay, count, idle=1, open_per_second=100)
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin
-    assert process.stdout
-    if process.stdout.readline().strip() != "READY":
-        raise RuntimeError(f"{relay.name} does not hold {count} sessions")
-    # The sessions come to rest: what is measured is what they hold when nothing moves.
-    time.sleep(1)
-    size = resident_kib(pid)
-    process.stdin.close()
-    process.wait()
-    return size
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        if process.stdout.readline().strip() != "READY":
+            raise RuntimeError(f"{relay.name} does not hold {count} sessions")
+        # The sessions come to rest: what is measured is what they hold when nothing moves.
+        time.sleep(1)
+        yield
 
 
 def syscalls(_rounds: int) -> dict[str, Any]:
@@ -227,12 +257,14 @@ def main() -> None:
         for name in options.only.split(","):
             print(name, flush=True)
             before = machine()
+            began_s = time.monotonic()
             kept[name] = {
                 "machine": before,
                 "rounds": options.rounds,
                 "figures": TABLES[name](options.rounds),
             }
             RESULTS.write_text(json.dumps(kept, indent=1))
+            print(f"  {time.monotonic() - began_s:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

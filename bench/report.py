@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,20 @@ def ratio(figures: dict[str, Any], name: str, to: str, key: str) -> str:
     return f"{figures[name][key] / figures[to][key]:.2f}"
 
 
-def cpu(figures: dict[str, Any]) -> str:
+def cpu(figures: dict[str, Any], base: str = BASE, called: str = "of the tutorial") -> str:
     """CPU per frame pair, and as ratios."""
     rows = [
         [
             name,
             f"{one['us_per_pair']:.0f}",
-            ratio(figures, name, BASE, "us_per_pair"),
+            ratio(figures, name, base, "us_per_pair"),
             ratio(figures, name, FLOOR, "us_per_pair"),
             f"{one['percent_per_session']:.2f} %",
             one["lost"] + one["reordered"] + one["corrupt"],
         ]
         for name, one in sorted(figures.items(), key=lambda pair: pair[1]["us_per_pair"])
     ]
-    return table(
-        ["relay", "µs a pair", "of the tutorial", "of the floor", "of a core, a session", "faulty"], rows
-    )
+    return table(["relay", "µs a pair", called, "of the floor", "of a core, a session", "faulty"], rows)
 
 
 def latency(figures: dict[str, Any]) -> str:
@@ -89,6 +88,7 @@ def syscalls(figures: dict[str, Any]) -> str:
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "unpaced": cpu,
+    "litellm": partial(cpu, base="litellm", called="of LiteLLM"),
     "paced": cpu,
     "crowd": latency,
     "slow": latency,

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,9 +27,12 @@ WORK = Path(os.environ.get("BENCH_WORK", ROOT / "var" / "bench")).resolve()
 FIRST_PORT = int(os.environ.get("BENCH_PORT", "18700"))
 UPSTREAM_PORT, RELAY_PORT, TLS_PORT = FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2
 UPSTREAM = f"ws://127.0.0.1:{UPSTREAM_PORT}/v1/realtime"
+TLS_UPSTREAM = f"wss://localhost:{TLS_PORT}/v1/realtime"
+TRUST = WORK / "trust.pem"  # the certificate of the TLS before the upstream
 PACKAGES = WORK / "packages"  # what only the bench needs
 KEY = secrets.token_urlsafe(60)  # of this run
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+MINTED_AT_ONCE, MINTED_FOR_S = 500, 200.0  # tokens are good for 300 s
 START_S = 60.0
 
 
@@ -42,11 +46,15 @@ class Relay:
     path: str = "/"
     environment: dict[str, str] = field(default_factory=dict)
     deflate: bool = False  # the browser offers it
+    bearer: str = ""  # the key that it is to send
 
 
 def build() -> None:
-    """Compile the C programs and make the product's database. Raises CalledProcessError."""
+    """Compile the C programs and make the product's database anew. Raises CalledProcessError."""
     WORK.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(
+        WORK / "data", ignore_errors=True
+    )  # what earlier runs left there would cost later ones more
     zlib = ["-DWITH_ZLIB", "-lz"] if Path("/usr/include/zlib.h").exists() else []
     for name in ("upstream", "floor", "load"):
         source = HERE / "native" / f"{name}.c"
@@ -121,6 +129,18 @@ def upstream(*options: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def tls_upstream() -> Iterator[dict[str, str]]:
+    """TLS in front of the upstream for the length of the block; the environment of a relay that is to dial it."""
+    front = [sys.executable, str(HERE / "peers" / "tls_front.py"), str(TLS_PORT), str(UPSTREAM_PORT)]
+    with running([*front, str(TRUST)], TLS_PORT):
+        yield {
+            "REALTIME_BASE_URL": TLS_UPSTREAM,
+            "UPSTREAM": TLS_UPSTREAM,
+            "SSL_CERT_FILE": str(TRUST),
+        }
+
+
 def cpu_s(pid: int) -> float:
     """User and system seconds that a process has used so far, all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -136,16 +156,34 @@ def resident_kib(pid: int) -> int:
 
 
 def load_command(relay: Relay, sessions: int, **options: Any) -> list[str]:
-    """The load's command line. The product's sessions get their tokens first."""
+    """The load's command line, with tokens for the product's sessions."""
     command = [str(WORK / "load"), str(RELAY_PORT), "--dialect", relay.dialect, "--path", relay.path]
     command += ["--sessions", str(sessions), "--deflate", str(int(relay.deflate))]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
+    if relay.bearer:
+        command += ["--bearer", relay.bearer]
     if relay.dialect == "page":
         file = WORK / "tokens"
-        subprocess.run(product("tokens", str(sessions), str(file)), env=environment(), check=True)
+        file.write_text("\n".join(take_tokens(sessions)) + "\n")
         command += ["--tokens", str(file)]
     return command
+
+
+_minted: list[str] = []
+_minted_at_s = 0.0
+
+
+def take_tokens(count: int) -> list[str]:
+    """Session tokens, each for once. Minted many at a time: to start Django for a few takes longer than the minting."""
+    global _minted_at_s
+    if len(_minted) < count or time.monotonic() > _minted_at_s + MINTED_FOR_S:
+        file = WORK / "minted"
+        number = str(max(count, MINTED_AT_ONCE))
+        subprocess.run(product("tokens", number, str(file)), env=environment(), check=True)
+        _minted[:], _minted_at_s = file.read_text().split(), time.monotonic()
+    taken, _minted[:] = _minted[:count], _minted[count:]
+    return taken
 
 
 def load(relay: Relay, pid: int, sessions: int, **options: Any) -> dict[str, Any]:

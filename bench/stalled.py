@@ -11,13 +11,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import subprocess
 import threading
 import time
 from typing import Any
 
 from relays import relays
-from rig import RELAY_PORT, WORK, Relay, build, environment, product, resident_kib, started, upstream
+from rig import RELAY_PORT, Relay, build, resident_kib, started, take_tokens, upstream
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -57,9 +56,7 @@ def heard_bytes(page: ClientConnection, seconds: float) -> int:
 
 def measure(relay: Relay, library: str, readers: int) -> dict[str, Any]:
     """The three figures, and how much the page that reads has heard."""
-    file = WORK / "tokens"
-    subprocess.run(product("tokens", str(readers + 1), str(file)), env=environment(), check=True)
-    tokens = file.read_text().split()
+    tokens = take_tokens(readers + 1)
     with started(relay, REALTIME_UPSTREAM_LIBRARY=library) as pid:
         before = most = resident_kib(pid)
         stalled = [ask(token, reads=False) for token in tokens[:-1]]

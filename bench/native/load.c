@@ -1,6 +1,6 @@
 /* The bench's load: sessions that send 40 ms frames and get the same bytes back, each frame stamped and compared.
    load PORT --dialect plain|page|json [--path P] [--sessions N] [--warm S] [--seconds S] [--window K]
-             [--tokens FILE] [--deflate 1] [--open-per-second R] [--idle 1]
+             [--tokens FILE] [--bearer KEY] [--deflate 1] [--open-per-second R] [--idle 1]
    plain: binary frames both ways; page: the product's browser protocol, a token per line of FILE, with positions as a
    page reports them; json: the provider's own events as text both ways.
    --window K: no pace, each session has K frames under way. Without it: 25 frames a second and session.
@@ -12,7 +12,7 @@
 #include <zlib.h>
 #endif
 
-enum { FRAME = 1920, RING = 8192, SPEECH = FRAME * 100, POSITION_SAMPLES = 2400 };
+enum { FRAME = 1920, RING = 8192, SPEECH = FRAME * 100, POSITION_SAMPLES = 2400, PING_EVERY_S = 5 };
 enum { PLAIN, PAGE, JSON };
 
 typedef struct {
@@ -104,6 +104,20 @@ static void tell_position(Session *s) {
     put_message(s, TEXT, (uint8_t *)text, (size_t)n);
     s->told_samples = s->item_samples;
     positions += measuring;
+}
+
+/* A page that is quiet is taken for dead. */
+static void tell_all_is_well(void) {
+    static double told;
+    char ping[] = "{\"type\":\"ping\",\"t\":1}";
+    if (dialect != PAGE || measuring || seconds_now() < told + PING_EVERY_S) return;
+    told = seconds_now();
+    for (int i = 0; i < session_count; i++) {
+        Session *s = &sessions[i];
+        if (!s->ready || s->dead) continue;
+        put_message(s, TEXT, (uint8_t *)ping, sizeof ping - 1);
+        flush_session(s);
+    }
 }
 
 static void note_latency(double value) {
@@ -240,6 +254,7 @@ static void read_session(Session *s) {
 
 static void turn(double until) {
     struct epoll_event events[512];
+    tell_all_is_well();
     double left = until - seconds_now();
     int n = epoll_wait(loop, events, 512, left <= 0 ? 0 : (int)(left * 1000 + 0.5));
     for (int i = 0; i < n; i++) {
@@ -254,18 +269,35 @@ static void turn(double until) {
     }
 }
 
-static void open_session(Session *s, int port, const char *path, const char *token) {
+static void open_session(Session *s, int port, const char *path, const char *token, const char *bearer) {
     char request[4096];
     s->fd = dial(port);
     int n = snprintf(request, sizeof request,
                      "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n%s%s%s%s\r\n",
+                     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n%s%s%s%s%s%s%s\r\n",
                      path, port, token ? "Sec-WebSocket-Protocol: voice.v1, t." : "", token ? token : "", token ? "\r\n" : "",
+                     bearer ? "Authorization: Bearer " : "", bearer ? bearer : "", bearer ? "\r\n" : "",
                      deflate_wanted ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : "");
     add(&s->out, request, (size_t)n);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
     epoll_ctl(loop, EPOLL_CTL_ADD, s->fd, &event);
     flush_session(s);
+}
+
+/* A page that only went would be waited for: the sessions are ended, and the relay closes. */
+static void end_sessions(void) {
+    int open = session_count;
+    for (int i = 0; i < session_count; i++) {
+        char over[] = "{\"type\":\"session.end\"}";
+        if (sessions[i].dead) continue;
+        put_message(&sessions[i], TEXT, (uint8_t *)over, sizeof over - 1);
+        flush_session(&sessions[i]);
+    }
+    for (double until = seconds_now() + 3; open && seconds_now() < until;) {
+        turn(seconds_now() + 0.05);
+        open = 0;
+        for (int i = 0; i < session_count; i++) open += !sessions[i].dead;
+    }
 }
 
 static int by_value(const void *a, const void *b) {
@@ -276,7 +308,7 @@ static int by_value(const void *a, const void *b) {
 static double percentile(double share) { return latency_count ? latencies[(size_t)(share * (double)(latency_count - 1))] * 1000 : -1; }
 
 int main(int count, char **words) {
-    const char *path = "/", *tokens = NULL;
+    const char *path = "/", *tokens = NULL, *bearer = NULL;
     double warm = 1, length = 5, open_rate = 200;
     int idle = 0;
     if (count < 2) return 2;
@@ -289,6 +321,7 @@ int main(int count, char **words) {
         else if (!strcmp(name, "--seconds")) length = atof(value);
         else if (!strcmp(name, "--window")) window = atoi(value);
         else if (!strcmp(name, "--tokens")) tokens = value;
+        else if (!strcmp(name, "--bearer")) bearer = value;
         else if (!strcmp(name, "--deflate")) deflate_wanted = atoi(value);
         else if (!strcmp(name, "--open-per-second")) open_rate = atof(value);
         else if (!strcmp(name, "--idle")) idle = atoi(value);
@@ -308,7 +341,7 @@ int main(int count, char **words) {
         static char token[2048];
         if (tokens && (!token_file || !fgets(token, sizeof token, token_file))) return fprintf(stderr, "not enough tokens\n"), 1;
         token[strcspn(token, "\n")] = 0;
-        open_session(&sessions[i], port, path, tokens ? token : NULL);
+        open_session(&sessions[i], port, path, tokens ? token : NULL, bearer);
         for (double until = began + (i + 1) / open_rate; seconds_now() < until;) turn(until);
     }
     int ready = 0;
@@ -322,12 +355,7 @@ int main(int count, char **words) {
         printf("READY\n");
         fcntl(0, F_SETFL, O_NONBLOCK);
         for (char end[1]; read(0, end, 1) != 0;) turn(seconds_now() + 0.1);
-        for (int i = 0; dialect == PAGE && i < session_count; i++) { /* a page that only went would be waited for */
-            char over[] = "{\"type\":\"session.end\"}";
-            put_message(&sessions[i], TEXT, (uint8_t *)over, sizeof over - 1);
-            flush_session(&sessions[i]);
-        }
-        for (double until = seconds_now() + 1; dialect == PAGE && seconds_now() < until;) turn(until);
+        if (dialect == PAGE) end_sessions();
         return 0;
     }
     double start = seconds_now() + 0.3, from = start + warm, to = from + length, next = start, step = 0.04 / session_count, late = 0;
@@ -369,5 +397,6 @@ int main(int count, char **words) {
            "\"dead\":%d,\"p50_ms\":%.3f,\"p95_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"late_ms\":%.3f}\n",
            session_count, length, measured_pairs, all_pairs, measured_positions, measured_texts, lost + open_ends, reordered, corrupt, dead,
            percentile(0.5), percentile(0.95), percentile(0.99), percentile(1), late * 1000);
+    if (dialect == PAGE) end_sessions();
     return 0;
 }
