@@ -101,9 +101,10 @@ def stated(found: dict[str, Any]) -> str:
     """When and on what it was measured."""
     machine = found["machine"]
     fast = [name for name, there in machine["fast"].items() if there]
+    rounds = f"{found['rounds']} round{'s' if found['rounds'] > 1 else ''}"
     return (
         f"*{machine['date']}, {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, "
-        f"{'with ' + ', '.join(fast) if fast else 'without the extra `fast`'}; {found['rounds']} rounds; "
+        f"{'with ' + ', '.join(fast) if fast else 'without the extra `fast`'}; {rounds}; "
         f"load average before: {machine['load_before']}.*"
     )
 
