@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from realtime.conf import TURN_PRESETS, RelayConfig
+from realtime.conf import RelayConfig
 from realtime.effects import Effect, RunTool, SendBrowser, SendUpstreamAudio, WarmUpstream
 from realtime.session import READY, Session
 from realtime.transcript import TOLD_MESSAGES
@@ -187,7 +187,7 @@ def call() -> Call:
         keep="audio",
         may_record=True,
         turn_detection=vad,
-        turn_presets=dict.fromkeys(TURN_PRESETS, vad),
+        site_turn_detection=vad,
         max_session_ms=24 * 3_600_000,
         rotate_after_ms=10 * 60_000,
     )
