@@ -142,10 +142,10 @@ def turn(call: Call, number: int, kinds: int) -> None:
     call.functions.clear()
     if number % 10 == 0:
         call.says("session.configure", speed=1.0 + (number % 3) / 10)
-    call.says("ping", t=float(number), rtt_ms=20.0)
-    call.passes(
-        31_000 if number % 100 == 99 else 1_600
-    )  # now and then a pause, in which the upstream may change
+    for _ in range(4):
+        call.says("ping", t=float(number), rtt_ms=20.0)
+    # Now and then a pause, in which the upstream may change.
+    call.passes(31_000 if number % 100 == 99 else 1_600)
 
 
 def sizes(thing: Any, name: str = "") -> Iterator[tuple[str, int]]:
@@ -156,7 +156,7 @@ def sizes(thing: Any, name: str = "") -> Iterator[tuple[str, int]]:
         yield name, len(thing)
         inside = list(thing.values())
     elif isinstance(thing, list | tuple | set | deque):
-        yield name, getattr(thing, "maxlen", None) or len(thing)
+        yield name, len(thing)
         inside = list(thing)
     else:
         for attribute in [*getattr(thing, "__slots__", ()), *getattr(thing, "__dict__", ())]:
