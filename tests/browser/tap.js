@@ -4,12 +4,12 @@
 // that moment on, and a busy machine may need longer for the worklets than the question lasts. Who listens late hears silence.
 // Its own worklet comes from the page's origin, so the page's policy stays in force.
 (() => {
-  if (!isSecureContext) return; // about:blank, where a tab begins: it has neither worklets nor a microphone
+  if (!isSecureContext) return; // a tab that is empty yet: no microphone, no worklets
   const taps = [];
   const sounds = [];
   const connect = AudioNode.prototype.connect;
   const addModule = AudioWorklet.prototype.addModule;
-  const getUserMedia = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+  const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   const loading = [];
   let microphone = null; // the newest: it must be free to go
 
@@ -45,11 +45,10 @@
     return loaded;
   };
 
-  if (getUserMedia)
-    navigator.mediaDevices.getUserMedia = async (wanted) => {
-      await Promise.allSettled(loading.splice(0));
-      return getUserMedia(wanted);
-    };
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    await Promise.allSettled(loading.splice(0));
+    return getUserMedia(wanted);
+  };
 
   AudioNode.prototype.connect = function (target, ...rest) {
     if (this instanceof MediaStreamAudioSourceNode && target instanceof AudioWorkletNode) countFrames(this, target);

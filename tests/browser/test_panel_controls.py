@@ -161,7 +161,7 @@ def test_words_that_were_guessed_can_be_edited_and_sent(
     again = ada.chat.rows("user").first
     expect(again).to_contain_text("Ich bin nicht sicher, ob ich das verstanden habe.")
     picture("unsure-after-a-reload")
-    again.get_by_role("button", name="Bearbeiten").click()
+    again.get_by_role("button", name="Ändern").click()
     expect(box).to_have_value("Converts both males belong in.")
 
 
