@@ -10,6 +10,14 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 
+@pytest.fixture(scope="session", autouse=True)
+def delete_output_dir() -> None:
+    """Empty in place of Playwright's: that one empties the folder of pictures in each worker and in every run.
+
+    Whoever makes pictures empties it: `tests/browser/conftest.py`.
+    """
+
+
 @pytest.fixture
 def ada(db: None) -> User:
     """The person whom most tests are about."""

@@ -114,11 +114,6 @@ def base_url() -> None:
     """Tests name whole addresses. The plugin's own fixture of this name warns of its future, an error here."""
 
 
-@pytest.fixture(scope="session", autouse=True)
-def delete_output_dir() -> None:
-    """Empty in place of the plugin's: that one empties the folder for each worker. See `pytest_configure`."""
-
-
 @pytest.fixture(scope="session")
 def browser_type_launch_args(chromium_path: str, question_wav: Path) -> dict[str, object]:
     microphone = [
