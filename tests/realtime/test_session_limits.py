@@ -303,3 +303,18 @@ def test_an_end_is_kept_with_its_reason_and_counters() -> None:
     assert record.reason == "revoked"
     assert record.counters["audio_in_ms"] == 40
     assert session.end("idle", 11) == []
+
+
+def test_an_answer_has_less_time_once_it_has_begun() -> None:
+    def is_slow(session: Session, at_ms: int) -> bool:
+        return any(m["code"] == "answer.slow" for m in said(run_until(session, at_ms), "warning"))
+
+    session = ready_session(dataclasses.replace(QUIET, modality="text"))
+    session.upstream_event({"type": "response.created", "response": {"id": "r"}}, 0)
+    item = {"id": "i", "type": "message"}
+    session.upstream_event({"type": "response.output_item.added", "response_id": "r", "item": item}, 0)
+    word = {"type": "response.output_text.delta", "response_id": "r", "item_id": "i", "delta": "Well"}
+    session.upstream_event(word, CONFIG.first_word_ms - 1)
+    begun_ms = CONFIG.first_word_ms - 1
+    assert not is_slow(session, begun_ms + CONFIG.stuck_response_ms - 1)
+    assert is_slow(session, begun_ms + CONFIG.stuck_response_ms)

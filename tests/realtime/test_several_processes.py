@@ -123,6 +123,15 @@ async def test_a_page_whose_process_is_gone_goes_on_in_the_same_conversation(
         assert [event["item"]["content"][0]["text"] for event in told] == ["The word is barnacle."]
 
 
+@pytest.mark.django_db
+def test_no_process_gives_up_a_session_of_its_own(ada: Any) -> None:
+    opening = open_elsewhere(ada)
+    assert ownership.give_up_elsewhere(session_id=opening.session_id, worker=ELSEWHERE) is False
+    assert RealtimeSession.objects.get(pk=opening.session_id).ended_at is None
+    assert ownership.give_up_elsewhere(session_id=opening.session_id, worker="another:8:0") is True
+    assert RealtimeSession.objects.get(pk=opening.session_id).end_reason == "lost"
+
+
 async def test_a_session_that_ended_here_keeps_its_own_reason(make_site: Any, ada: Any) -> None:
     site = await make_site(LONG)
     async with await site.page(ada) as page:
@@ -204,15 +213,22 @@ def test_of_several_reapers_one_works_and_the_others_do_not_wait(ada: Any) -> No
 # ---- a quicker word ------------------------------------------------------------------------------------------
 
 
-async def test_an_end_that_another_process_stored_is_seen_when_it_says_so(make_site: Any, ada: Any) -> None:
+async def test_an_end_that_another_process_stored_is_seen_when_it_says_so(
+    make_site: Any, ada: Any, settings: Any
+) -> None:
+    settings.REALTIME_RENEW_EVERY_SEC = 1_000
     site = await make_site(LONG)
     async with await site.page(ada) as page:
         await page.until("ready")
         await eventually(lambda: get_channel_layer().groups.get(neighbours.GROUP))
+        # The look at rights that were lost during the handshake would see it, too.
+        await eventually(
+            lambda: not [t for t in asyncio.all_tasks() if t.get_name().startswith("first look")]
+        )
         mine = RealtimeSession.objects.filter(pk=page.minted["session_id"])
         await sync_to_async(access.end_sessions)(mine, "person_ended")
         await neighbours.tell("another process")
-        assert await page.until_closed() == 1000  # long before the next renewal
+        assert await page.until_closed() == 1000
 
 
 async def test_a_process_does_not_listen_to_itself() -> None:

@@ -261,6 +261,23 @@ async def test_a_pong_that_waits_behind_speech_on_a_slow_cable_ends_nothing(
     assert lost.close_code_seen == 1001
 
 
+async def test_a_peer_that_says_nothing_but_answers_pings_is_kept(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "PING_INTERVAL_S", 0.5)
+    monkeypatch.setattr(upstream, "PING_TIMEOUT_S", 0.5)
+
+    async def talk(socket: ServerConnection) -> None:
+        await asyncio.sleep(1.3)  # a ping, and the time for its answer
+        await socket.send("still there")
+        await socket.close(1001)
+
+    async with peer(library, talk) as config, upstream.open_upstream(config) as link:
+        got, lost = await read_all(link)
+    assert got == [b"still there"]
+    assert lost.close_code_seen == 1001
+
+
 async def test_a_peer_that_falls_silent_is_lost_in_time(
     library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
