@@ -104,6 +104,7 @@ def running(
         while not listens(port):
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{command[:3]} did not start; see {WORK / log}")
+            # A process tells nobody when it begins to listen: its port is asked again and again.
             time.sleep(0.02)
         yield process
     finally:

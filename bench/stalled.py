@@ -67,7 +67,8 @@ def measure(relay: Relay, library: str, readers: int) -> dict[str, Any]:
         began = told = time.monotonic()
         while time.monotonic() < began + AFTER_S:
             most = max(most, resident_kib(pid))
-            time.sleep(0.05)  # between two looks at the memory
+            # Between two looks at the memory: looking without a pause would take a core from what is measured.
+            time.sleep(0.05)
             if time.monotonic() > told + PING_EVERY_S:
                 told = time.monotonic()
                 for page in stalled:

@@ -82,6 +82,7 @@ class Watchdog:
     def _watch(self) -> None:
         stillness, warned_s = Stillness(LOOK_EVERY_S), 0.0
         while True:
+            # A thread of its own: it has to wake up when the loop does not.
             time.sleep(LOOK_EVERY_S)
             now_s = time.monotonic()
             if self._end_at_s is not None and now_s >= self._end_at_s:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Switches off one control after another, on a copy of the tree, and runs the tests that must notice.
+"""Switches off one control after another, and runs the tests that must notice. Long, because the list of them is.
 
     python scripts/mutants.py                 all of them
     python scripts/mutants.py --only breaker  those whose name or file contains the word
     python scripts/mutants.py --list
 
-The tree itself is never changed. Ends with 1 when a mutant survives, or when its text is no longer in the code:
-a list that is out of date proves nothing. The file is long because the list is.
+It works on a copy: the tree itself is never changed. Ends with 1 when a mutant survives, or when its text is no
+longer in the code: a list that is out of date proves nothing.
 """
 
 from __future__ import annotations

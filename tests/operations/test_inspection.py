@@ -26,7 +26,7 @@ from realtime.conf import RelayConfig
 from realtime.effects import RecordEvent, RecordTurn
 from realtime.journal import Entry
 from realtime.latency import TurnMarks
-from realtime.models import Budget, ProbeRun, RateCard, RealtimeSession, SessionEvent, Turn, UsageRecord
+from realtime.models import ProbeRun, RealtimeSession, SessionEvent, Turn, UsageRecord
 from realtime.operations.dashboard import dashboard
 from realtime.operations.timeline import LABEL_PX, MARK_PX, MARKS_Y, MOST_PX, TICK_PX, draw, waterfalls
 from realtime.session import Session
@@ -60,11 +60,6 @@ ANSWER = {
 def a_session(user: User, **fields: Any) -> RealtimeSession:
     values = {"id": uuid4(), "user": user, "modality": "voice", "engine": "openai", "model": "m"}
     return RealtimeSession.objects.create(**{**values, **fields})
-
-
-@pytest.fixture
-def operators(operator: User, page_of: Callable[[User], Client]) -> Client:
-    return page_of(operator)
 
 
 class TestTimeline:
@@ -392,60 +387,6 @@ class TestDashboard:
         assert page_of(staff).get(f"{LIST}dashboard/").status_code == 403
 
 
-class TestPerson:
-    """The page of a person in the admin: what they used, what they may use, and how to change it."""
-
-    def test_it_says_what_was_used_of_which_budget(self, operators: Client, ada: User, bob: User) -> None:
-        session = a_session(ada, cost_usd=Decimal("0.25"))
-        now = timezone.now()
-        RealtimeSession.objects.filter(pk=session.pk).update(
-            started_at=now - timedelta(minutes=3), ended_at=now
-        )
-        UsageRecord.objects.create(session=session, meter="response", reference="r", model="m", usd="0.25")
-        Budget.objects.create(scope="each", period="month", minutes=60)
-        Budget.objects.create(scope="one", user=ada, period="day", usd=1)
-        body = operators.get(f"/admin/auth/user/{ada.pk}/change/").content.decode()
-        assert "1 calls, 3.0 minutes, $0.2500" in body
-        assert "Day, of this person: 25 % used, $0.75 of $1.00 left" in body
-        assert "Month, of this person: 5 % used, 57.0 of 60 minutes left" in body
-        assert f"/admin/realtime/budget/add/?scope=one&amp;user={ada.pk}" in body
-        assert "/admin/realtime/realtimesession/?q=ada" in body
-        assert (
-            "Give a budget of their own"
-            in operators.get(f"/admin/auth/user/{bob.pk}/change/").content.decode()
-        )
-
-    def test_a_new_person_has_used_nothing_and_needs_no_page_of_it(self, operators: Client) -> None:
-        answer = operators.get("/admin/auth/user/add/")
-        assert answer.status_code == 200
-        assert "used so far" not in answer.content.decode()
-
-    def test_a_budget_says_what_was_used_of_it(self, operators: Client, ada: User) -> None:
-        session = a_session(ada, cost_usd=Decimal("0.25"))
-        now = timezone.now()
-        RealtimeSession.objects.filter(pk=session.pk).update(
-            started_at=now - timedelta(minutes=3), ended_at=now
-        )
-        url = "/admin/realtime/budget/"
-        for scope, user, used in (
-            ("one", ada, "3.0 minutes, $0.2500"),
-            ("site", None, "3.0 minutes, $0.2500"),
-            ("each", None, "–"),
-        ):
-            budget = Budget.objects.create(scope=scope, user=user, period="month", usd=1)
-            assert (
-                f'<div class="readonly">{used}</div>'
-                in operators.get(f"{url}{budget.pk}/change/").content.decode()
-            )
-        assert operators.get(f"{url}add/?scope=one&user={ada.pk}").status_code == 200
-
-    def test_lists_lead_to_the_session(self, operators: Client, ada: User) -> None:
-        session = a_session(ada)
-        Turn.objects.create(session=session, response_id="r", status="completed")
-        body = operators.get("/admin/realtime/turn/").content.decode()
-        assert f'<a href="{LIST}{session.pk}/change/">{session.pk}</a>' in body
-
-
 class TestProbeButton:
     def test_it_runs_and_keeps_the_probe(self, operators: Client, settings: Any) -> None:
         settings.REALTIME_BASE_URL = "ws://127.0.0.1:1/v1/realtime"  # nobody listens there
@@ -477,27 +418,3 @@ class TestProbeButton:
         page = page_of(looker)
         assert page.post("/admin/realtime/proberun/run/").status_code == 403
         assert "Run probe" not in page.get("/admin/realtime/proberun/").content.decode()
-
-
-class TestPrices:
-    def test_a_card_can_be_added_and_not_changed(self, operators: Client) -> None:
-        url = "/admin/realtime/ratecard/"
-        fields = {
-            "engine": "openai",
-            "model": "new",
-            "valid_from_0": "2026-12-01",
-            "valid_from_1": "00:00",
-            "text_in": "1",
-        }
-        assert operators.post(f"{url}add/", fields).status_code == 302
-        card = RateCard.objects.get(model="new")
-        assert operators.post(f"{url}{card.pk}/change/", {**fields, "text_in": "2"}).status_code == 403
-        assert operators.post(f"{url}{card.pk}/delete/", {"post": "yes"}).status_code == 403
-
-    def test_usage_is_exported_from_its_list(self, operators: Client, ada: User) -> None:
-        row = UsageRecord.objects.create(session=a_session(ada), meter="response", reference="r", usd="0.5")
-        for action, part in (("export_csv", "reference,"), ("export_jsonl", '"reference": "r"')):
-            chosen = {"action": action, "_selected_action": [row.pk]}
-            answer = operators.post("/admin/realtime/usagerecord/", chosen)
-            assert "attachment" in answer["Content-Disposition"]
-            assert part in answer.content.decode()

@@ -58,11 +58,6 @@ def a_week(ada: User, bob: User) -> None:
         used(bob, at, meter="session_time", seconds=90.0, usd=Decimal(0), text_in=0)
 
 
-@pytest.fixture
-def operators(operator: User, page_of: Callable[[User], Client]) -> Client:
-    return page_of(operator)
-
-
 def comparable(rows: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
     names = {user.pk: user.get_username() for user in User.objects.all()}
     return {

@@ -1,10 +1,11 @@
-"""A session under anything at any time: speak, type, answer, cancel, drop, resume, lose the upstream, wait, end.
+"""A session under anything at any time. Long, because the model, its steps and what must hold are one machine.
+
+People and peers speak, type, answer, cancel, drop, resume, lose the upstream, wait and end.
 
 A small model of the upstream answers what the session sends, or refuses it, or says nothing. After each step the
 invariants hold. At the end of each run everybody plays along for a while: then what was typed or spoken last is
 answered, or the person was told why not, or did something else since. And waiting alone brings the session to its
-end with every message in a final state. The file is long because the model, its steps and what must hold are one
-machine.
+end with every message in a final state.
 """
 
 from __future__ import annotations

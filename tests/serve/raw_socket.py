@@ -69,6 +69,7 @@ class RawSocket:
         """Wait for the other side to end the connection, without reading."""
         until_s = time.monotonic() + seconds
         while self.is_open and time.monotonic() < until_s:
+            # The kernel tells of an end only to who reads, and nothing may be read here.
             time.sleep(LOOK_EVERY_S)
         return not self.is_open
 
